@@ -1,0 +1,156 @@
+//! What the queues carry: small versioned JSON without message bytes.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::mail::{
+    ContentFacts, Domain, JobId, MailOptions, MessageId, PackId, Recipient, ReversePath, TenantId, Timestamp,
+};
+
+/// The version this code writes. It reads every version released so far (golden files in `tests/jobs/`).
+const VERSION: u8 = 1;
+/// Most deliveries in one job.
+pub const DELIVERIES_MAX: usize = 32;
+/// Most octets of a job as JSON; what SQS and DynamoDB take, with room to spare.
+pub const JOB_OCTETS_MAX: usize = 200 * 1024;
+/// Most recipients in one delivery: what every server must take in one transaction (RFC 5321 §4.5.3.1.8).
+pub const RECIPIENTS_MAX: usize = 100;
+
+/// A text that is not a job this code can read.
+#[derive(Debug, Error)]
+pub enum JobError {
+    /// Not JSON, or not of the job's shape.
+    #[error("the job cannot be read")]
+    Malformed(#[source] serde_json::Error),
+    /// A version from the future.
+    #[error("the job has version {0}, and this program reads version {VERSION}")]
+    Version(u8),
+}
+
+/// A pack is in the spool; check, sign and split its messages. Carried by the inbound queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrepareJob {
+    /// The pack to prepare.
+    pub pack: PackId,
+}
+
+/// Attempts to make now. Carried by the outbound queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliverJob {
+    /// Derived from the deliveries it carries, so that one job made twice is one job.
+    pub id: JobId,
+    /// Whether these deliveries may have been made before by another job: read their state first.
+    #[serde(default)]
+    pub check: bool,
+    /// At most [`DELIVERIES_MAX`], sorted by destination.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// One message for one destination domain: all that an attempt needs but the bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Which delivery this is.
+    #[serde(flatten)]
+    pub key: DeliveryKey,
+    /// Where the message's bytes begin in its pack.
+    pub offset: u64,
+    /// How many bytes the message has.
+    pub length: u64,
+    /// The header lines put in front of the stored bytes, each ended by CRLF.
+    pub prefix: String,
+    /// MAIL FROM.
+    pub from: ReversePath,
+    /// Those who have no final outcome yet; at most [`RECIPIENTS_MAX`].
+    pub recipients: Vec<Recipient>,
+    /// The parameters of MAIL.
+    #[serde(default)]
+    pub options: MailOptions,
+    /// What the next server must be able to take.
+    #[serde(default)]
+    pub content: ContentFacts,
+    /// Whom the message is accounted to.
+    pub tenant: TenantId,
+    /// The Subject, decoded and cut to 120 characters; empty where there is none.
+    #[serde(default)]
+    pub subject: String,
+    /// The `d=` and `s=` of each signature in `prefix`, as `selector._domainkey.domain`.
+    #[serde(default)]
+    pub signed: Vec<String>,
+    /// Which try this is, from 1.
+    pub attempt: u32,
+    /// When 250 was said.
+    pub accepted_at: Timestamp,
+    /// When to give up.
+    pub expires_at: Timestamp,
+}
+
+/// The name of a delivery. `part` tells deliveries of one message to one domain apart, where it has over
+/// [`RECIPIENTS_MAX`] recipients there. As text: `<message id>/<domain>` and `<message id>/<domain>#<part>`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DeliveryKey {
+    /// The message.
+    pub message: MessageId,
+    /// The destination.
+    pub domain: Domain,
+    /// From 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub part: u16,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde asks for")]
+fn is_zero(part: &u16) -> bool {
+    *part == 0
+}
+
+impl DeliveryKey {
+    /// The key below its message: `<domain>` or `<domain>#<part>`.
+    pub fn destination(&self) -> String {
+        if self.part == 0 { self.domain.to_string() } else { format!("{}#{}", self.domain, self.part) }
+    }
+}
+
+impl std::fmt::Display for DeliveryKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.message, self.destination())
+    }
+}
+
+impl DeliverJob {
+    /// The job for one try at each of `deliveries`, which are not empty.
+    pub fn new(deliveries: Vec<Delivery>, check: bool) -> Self {
+        let names: Vec<String> =
+            deliveries.iter().map(|delivery| format!("{} {}", delivery.key, delivery.attempt)).collect();
+        Self { id: JobId::derived(names.iter().map(String::as_str)), check, deliveries }
+    }
+}
+
+/// A job as a queue carries it.
+pub trait Job: Serialize + DeserializeOwned {
+    /// The JSON text, with its version.
+    fn encode(&self) -> String {
+        #[derive(Serialize)]
+        struct Versioned<'a, J> {
+            v: u8,
+            #[serde(flatten)]
+            job: &'a J,
+        }
+        serde_json::to_string(&Versioned { v: VERSION, job: self }).expect("a job is plain data")
+    }
+
+    /// Reads what [`Job::encode`] of this or an earlier release wrote.
+    fn decode(text: &str) -> Result<Self, JobError> {
+        #[derive(Deserialize)]
+        struct Version {
+            v: u8,
+        }
+        let Version { v } = serde_json::from_str(text).map_err(JobError::Malformed)?;
+        if v != VERSION {
+            return Err(JobError::Version(v));
+        }
+        serde_json::from_str(text).map_err(JobError::Malformed)
+    }
+}
+
+impl Job for PrepareJob {}
+impl Job for DeliverJob {}

@@ -1,0 +1,15 @@
+//! The words of mail, as values: addresses, envelopes, replies, ids, times. Pure: no I/O, no ports.
+
+mod address;
+mod domain;
+mod envelope;
+mod id;
+mod reply;
+mod timestamp;
+
+pub use address::{AddressError, Mailbox, ReversePath};
+pub use domain::Domain;
+pub use envelope::{Body, Client, ContentFacts, Envelope, MailOptions, Recipient, TenantId};
+pub use id::{IdError, JobId, MessageId, PackId};
+pub use reply::{EnhancedCode, Reply, ReplyClass, Status};
+pub use timestamp::Timestamp;

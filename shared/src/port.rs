@@ -1,0 +1,28 @@
+//! What Spoolway needs of the world, as narrow traits. Adapters implement them; nothing here names one.
+//!
+//! An expected outcome is a value. An error says what is known: see [`PortError`].
+
+mod clock;
+mod counters;
+mod deliveries;
+mod directory;
+mod error;
+mod ids;
+mod keys;
+mod queue;
+mod resolver;
+mod spool;
+
+pub use clock::Clock;
+pub use counters::{Counters, Taken, Window};
+pub use deliveries::{
+    Attempt, Claim, DUE_SHARDS, Deliveries, DeliveryState, Next, PendingCursor, RecipientState,
+    RecipientStatus, Record, due_shard,
+};
+pub use directory::{Directory, Entry, EntryKind};
+pub use error::{PortError, PortResult};
+pub use ids::Ids;
+pub use keys::{KeyAlgorithm, Keys, SigningKey};
+pub use queue::{BATCH_MAX, DELAY_MAX, Depth, Outgoing, Queue, Receipt, Received};
+pub use resolver::{Answer, MxHost, ResolveError, Resolved, Resolver, Tlsa};
+pub use spool::{PackInfo, Piece, Spool, SpoolWriter};

@@ -1,0 +1,208 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::PortResult;
+use crate::job::{Delivery, DeliveryKey};
+use crate::mail::{Mailbox, MessageId, Reply, ReversePath, TenantId, Timestamp};
+
+/// Number of shards that due deliveries are spread over.
+pub const DUE_SHARDS: u8 = 64;
+
+/// The shard in which a delivery is due; always the same for one delivery.
+pub fn due_shard(key: &DeliveryKey) -> u8 {
+    let hash = crc32c::crc32c(key.to_string().as_bytes());
+    u8::try_from(hash % u32::from(DUE_SHARDS)).unwrap_or(0)
+}
+
+/// The state of every delivery, and the claims by which workers keep out of each other's way.
+/// Every write is conditional and atomic by itself; no operation spans two deliveries.
+#[async_trait]
+pub trait Deliveries: Send + Sync {
+    /// Claims the job `job` for `holder` until `now + lease`. A claim by the same holder renews the lease.
+    async fn claim(&self, job: &str, holder: &str, now: Timestamp, lease: Duration) -> PortResult<Claim>;
+
+    /// Ends the claim for good: the job is done. Remembered at least until `forget_at`.
+    async fn finish(&self, job: &str, holder: &str, forget_at: Timestamp) -> PortResult<()>;
+
+    /// Gives the claim up: the job is not done, and anyone may claim it at once. Nothing, if `holder` does not hold it.
+    async fn abandon(&self, job: &str, holder: &str) -> PortResult<()>;
+
+    /// Writes what attempts came to; one result a record, in their order. For each, the item is created from `delivery` where there
+    /// is none. A recipient with a final status keeps it. An attempt with a number that the item has is not added
+    /// again. The due time becomes that of `next`, unless a later attempt was recorded before.
+    async fn record(&self, records: Vec<Record>) -> PortResult<Vec<PortResult<()>>>;
+
+    /// The state of each delivery, in the order of `keys`; `None` where no attempt has ended.
+    async fn settled(&self, keys: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>>;
+
+    /// Leases up to `limit` deliveries of `shard` that were due by `now`: they become due again at `now + lease`,
+    /// unless an attempt is recorded before. Two callers never get the same delivery within one lease.
+    async fn due(
+        &self,
+        shard: u8,
+        now: Timestamp,
+        lease: Duration,
+        limit: usize,
+    ) -> PortResult<Vec<Delivery>>;
+
+    /// Up to `limit` deliveries of `shard` that are not settled, ordered by due time and key, from behind `after`. Leases nothing.
+    async fn pending(
+        &self,
+        shard: u8,
+        after: Option<PendingCursor>,
+        limit: usize,
+    ) -> PortResult<Vec<DeliveryState>>;
+
+    /// Every delivery of a message that an attempt has been made at.
+    async fn message(&self, message: MessageId) -> PortResult<Vec<DeliveryState>>;
+
+    /// Deletes up to `limit` claims and items whose `forget_at` lies before `now`; tells how many. A store that does so by itself answers 0.
+    async fn forget(&self, now: Timestamp, limit: usize) -> PortResult<usize>;
+}
+
+/// The answer to a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// Yours. `again` tells that somebody held it before and did not finish, so some of it may be done.
+    Taken {
+        /// Whether the job was claimed before.
+        again: bool,
+    },
+    /// Somebody else's, until then.
+    Held {
+        /// When the lease runs out.
+        until: Timestamp,
+    },
+    /// Done, by anyone.
+    Finished,
+}
+
+/// What one attempt came to, to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The delivery as it was tried.
+    pub delivery: Delivery,
+    /// The attempt itself.
+    pub attempt: Attempt,
+    /// The state of each recipient of `delivery` after the attempt.
+    pub recipients: Vec<RecipientState>,
+    /// What comes next.
+    pub next: Next,
+    /// When the item may be deleted.
+    pub forget_at: Timestamp,
+}
+
+/// What comes after an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing: each recipient has its final outcome.
+    Settled,
+    /// Another attempt.
+    Due {
+        /// When to make it. A worker that sends the job itself, with a delay, adds a grace here.
+        at: Timestamp,
+        /// The delivery for it: the recipients that are left, and the next attempt's number.
+        delivery: Box<Delivery>,
+    },
+}
+
+/// One delivery as the store knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryState {
+    /// Which delivery.
+    #[serde(flatten)]
+    pub key: DeliveryKey,
+    /// Whom the message is accounted to.
+    pub tenant: TenantId,
+    /// MAIL FROM.
+    pub from: ReversePath,
+    /// The Subject, cut to 120 characters.
+    pub subject: String,
+    /// Size of the message as stored, in octets.
+    pub size: u64,
+    /// The signatures it left with.
+    pub signed: Vec<String>,
+    /// When 250 was said.
+    pub accepted_at: Timestamp,
+    /// When to give up.
+    pub expires_at: Timestamp,
+    /// Each recipient.
+    pub recipients: Vec<RecipientState>,
+    /// Each attempt that ended, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// When the next attempt is due; `None` once settled.
+    pub due_at: Option<Timestamp>,
+    /// The delivery as the next attempt will make it; `None` once settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Box<Delivery>>,
+}
+
+/// A recipient and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecipientState {
+    /// Who.
+    pub address: Mailbox,
+    /// What became of it.
+    pub status: RecipientStatus,
+    /// The last reply that concerned it, or our own words in that form.
+    pub reply: Option<Reply>,
+}
+
+/// What became of a recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecipientStatus {
+    /// Not yet: another attempt is due.
+    Deferred,
+    /// The next server took the responsibility.
+    Delivered,
+    /// Given up; the sender was told, unless it is null.
+    Bounced,
+    /// Thrown away by a rule, which the reply names.
+    Discarded,
+}
+
+impl RecipientStatus {
+    /// Whether this is the end.
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Deferred => false,
+            Self::Delivered | Self::Bounced | Self::Discarded => true,
+        }
+    }
+}
+
+/// One try at a delivery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u32,
+    /// When it began.
+    pub began_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// The route it went by, as the configuration writes it.
+    pub route: String,
+    /// The host that was spoken to, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Its address and port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// TLS version and cipher; `None` is clear text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<String>,
+    /// The reply that decided, or our own words in that form.
+    pub reply: Reply,
+}
+
+/// Where a page of pending deliveries ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingCursor {
+    /// Due time of the last delivery on the page.
+    pub due_at: Timestamp,
+    /// Its key.
+    pub key: DeliveryKey,
+}

@@ -1,0 +1,158 @@
+//! How a domain's mail leaves, and which rule says so.
+
+use std::fmt;
+use std::str::FromStr;
+
+use shared::mail::Domain;
+use thiserror::Error;
+
+/// A target of mail.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// The hosts that the domain's MX records name.
+    Mx,
+    /// One smart host, whoever the recipient.
+    SmartHost {
+        /// Name, IPv4 or IPv6 address, without brackets.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
+    /// `.eml` files below the data folder, for development.
+    Inbox,
+    /// Nowhere.
+    Discard,
+}
+
+/// A text that is not a route.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{0}` is not a route: use mx, smtp://host:port, inbox or discard")]
+pub struct RouteError(String);
+
+impl FromStr for Route {
+    type Err = RouteError;
+
+    fn from_str(text: &str) -> Result<Self, RouteError> {
+        match text {
+            "mx" => Ok(Self::Mx),
+            "inbox" => Ok(Self::Inbox),
+            "discard" => Ok(Self::Discard),
+            _ => smart_host(text).ok_or_else(|| RouteError(text.to_owned())),
+        }
+    }
+}
+
+fn smart_host(text: &str) -> Option<Route> {
+    let (host, port) = text.strip_prefix("smtp://")?.trim_end_matches('/').rsplit_once(':')?;
+    let host = match host.strip_prefix('[') {
+        Some(literal) => literal.strip_suffix(']')?.parse::<std::net::Ipv6Addr>().ok()?.to_string(),
+        None => Domain::parse(host).ok()?.to_string(),
+    };
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    Some(Route::SmartHost { host, port })
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mx => f.write_str("mx"),
+            Self::SmartHost { host, port } if host.contains(':') => write!(f, "smtp://[{host}]:{port}"),
+            Self::SmartHost { host, port } => write!(f, "smtp://{host}:{port}"),
+            Self::Inbox => f.write_str("inbox"),
+            Self::Discard => f.write_str("discard"),
+        }
+    }
+}
+
+/// The routes of an edge. Patterns are `example.org`, `*.example.org` (its subdomains) and `*`; the most specific wins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Routes {
+    rules: Vec<(String, Route)>,
+    fallback: Route,
+}
+
+impl Routes {
+    /// Routes with `fallback` where no rule fits.
+    pub fn new(fallback: Route) -> Self {
+        Self { rules: Vec::new(), fallback }
+    }
+
+    /// Adds a rule; a later one for the same pattern takes the place of an earlier one.
+    pub fn add(&mut self, pattern: &str, route: Route) -> Result<(), shared::mail::AddressError> {
+        if pattern == "*" {
+            self.fallback = route;
+            return Ok(());
+        }
+        let pattern = match pattern.strip_prefix("*.") {
+            Some(parent) => format!(".{}", Domain::parse(parent)?),
+            None => Domain::parse(pattern)?.to_string(),
+        };
+        self.rules.retain(|(known, _)| *known != pattern);
+        self.rules.push((pattern, route));
+        Ok(())
+    }
+
+    /// How mail for `domain` leaves.
+    pub fn find(&self, domain: &Domain) -> &Route {
+        let domain = domain.as_str();
+        let fits =
+            |pattern: &str| pattern == domain || (pattern.starts_with('.') && domain.ends_with(pattern));
+        let rule = self.rules.iter().filter(|(pattern, _)| fits(pattern));
+        // of two patterns that fit one domain, the longer one is the more specific
+        rule.max_by_key(|(pattern, _)| pattern.trim_start_matches('.').len())
+            .map_or(&self.fallback, |(_, route)| route)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_specific_rule_wins() {
+        let mut routes = Routes::new(Route::Inbox);
+        for (pattern, route) in [
+            ("*.example.org", "discard"),
+            ("a.example.org", "mx"),
+            ("*.b.example.org", "smtp://h.example:26"),
+        ] {
+            routes.add(pattern, route.parse().unwrap()).unwrap();
+        }
+        for (domain, route) in [
+            ("example.org", "inbox"),
+            ("x.example.org", "discard"),
+            ("a.example.org", "mx"),
+            ("x.a.example.org", "discard"),
+            ("x.b.example.org", "smtp://h.example:26"),
+            ("other.net", "inbox"),
+        ] {
+            assert_eq!(routes.find(&domain.parse().unwrap()).to_string(), route, "{domain}");
+        }
+    }
+
+    #[test]
+    fn targets_are_read_and_written_in_one_form() {
+        for text in [
+            "mx",
+            "inbox",
+            "discard",
+            "smtp://relay.example:587",
+            "smtp://192.0.2.1:25",
+            "smtp://[2001:db8::1]:25",
+        ] {
+            assert_eq!(text.parse::<Route>().unwrap().to_string(), text);
+        }
+        for text in [
+            "",
+            "MX",
+            "smtp://",
+            "smtp://host",
+            "smtp://host:0",
+            "smtp://host:99999",
+            "http://h:1",
+            "smtp://2001:db8::1:25",
+        ] {
+            assert!(text.parse::<Route>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The stages behind the queues: prepare, deliver, sweep; and the loop that feeds them.
+
+pub mod deliver;
+mod stage;
+
+pub use stage::{Stage, Verdict};
