@@ -1,2 +1,23 @@
-//! Stub.
-fn main() {}
+//! The cases, one behaviour a file.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a case panics where it fails, and prints what it counted")]
+#![expect(clippy::disallowed_methods, reason = "a case stands outside the edge and lives in real time")]
+
+mod a_4xx_is_tried_again_until_it_is_taken;
+mod a_draining_edge_finishes_what_it_began;
+mod a_health_answer_tells_whether_stores_can_be_written;
+mod a_large_message_is_streamed;
+mod a_refused_recipient_bounces_and_the_others_are_delivered;
+mod dev_keeps_mail_in_an_inbox;
+mod hostile_remotes_get_the_right_outcome;
+mod mistakes_of_a_configuration_are_reported_at_once;
+mod other_mail_software_sends_in;
+mod postfix_takes_our_mail_and_relays_into_us;
+mod promise_1_250_means_durable;
+mod promise_2_bytes_are_carried_not_rebuilt;
+mod promise_3_at_least_once_and_nearly_once;
+mod promise_4_nothing_is_stuck_and_nothing_is_silent;
+mod promise_5_every_bound_is_written_down;
+mod promise_6_anyone_can_ask_why;
+mod promise_7_messages_share_requests;
+mod signatures_verify_elsewhere;

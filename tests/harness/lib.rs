@@ -1,1 +1,23 @@
-//! Stub.
+//! What the whole-edge cases stand on: the real program as a child process, real sockets, a sink that can misbehave,
+//! and the mail software of others. Everything lives on addresses of 127.0.0.0/8 and in folders that go when the test ends.
+
+#![expect(clippy::disallowed_methods, reason = "the harness stands outside the edge and lives in real time")]
+#![expect(clippy::missing_panics_doc, reason = "a harness panics: that is how a test fails")]
+
+mod address;
+mod client;
+mod edge;
+mod message;
+mod peer;
+mod postfix;
+mod sink;
+mod wait;
+
+pub use address::loopback;
+pub use client::Client;
+pub use edge::{Edge, Setup, program};
+pub use message::numbered_message;
+pub use peer::{Peer, peers_present};
+pub use postfix::Postfix;
+pub use sink::{Act, Script, Sink, Step, Sunk};
+pub use wait::{eventually, eventually_within};

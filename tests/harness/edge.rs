@@ -1,0 +1,233 @@
+//! The program, as a user starts it.
+
+use std::fmt::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{eventually_within, loopback};
+
+/// What a test says of the edge it wants.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    routes: Vec<(String, String)>,
+    sections: String,
+    top: String,
+}
+
+impl Setup {
+    /// Mail for `pattern` leaves by `route`.
+    #[must_use]
+    pub fn route(mut self, pattern: &str, route: &str) -> Self {
+        self.routes.push((pattern.to_owned(), route.to_owned()));
+        self
+    }
+
+    /// More settings: whole sections of TOML.
+    #[must_use]
+    pub fn section(mut self, toml: &str) -> Self {
+        self.sections.push_str(toml);
+        self.sections.push('\n');
+        self
+    }
+
+    /// More settings that stand before every section.
+    #[must_use]
+    pub fn top(mut self, toml: &str) -> Self {
+        self.top.push_str(toml);
+        self.top.push('\n');
+        self
+    }
+
+    fn toml(&self, folder: &Path, ip: Ipv4Addr) -> String {
+        let data = folder.display();
+        let mut toml = format!("hostname = \"edge.example\"\n{}\n", self.top);
+        if !self.top.contains("trusted_networks") {
+            toml = format!("trusted_networks = [\"127.0.0.0/8\"]\n{toml}");
+        }
+        let mut routes = String::new();
+        for (pattern, route) in &self.routes {
+            let _ = writeln!(routes, "\"{pattern}\" = \"{route}\"");
+        }
+        let _ = write!(
+            toml,
+            "inbox = \"{data}/inbox\"\n\n[[listener]]\naddress = \"{ip}:2525\"\n\n[routes]\n{routes}\n\
+             [stores]\nspool = \"file:{data}/spool\"\nqueue_inbound = \"file:{data}/queue.db\"\n\
+             queue_outbound = \"file:{data}/queue.db\"\nstate = \"file:{data}/state.db\"\n\
+             directory = \"file:{data}/state.db\"\nkeys = \"file:{data}/keys\"\ncounters = \"file:{data}/state.db\"\n\n\
+             [http]\naddress = \"{ip}:9025\"\n\n[log]\nformat = \"json\"\n\n{}",
+            self.sections
+        );
+        toml
+    }
+}
+
+/// A running edge. It is killed, and its folder removed, when it is dropped.
+pub struct Edge {
+    child: Option<Child>,
+    folder: TempDir,
+    ip: Ipv4Addr,
+}
+
+impl Edge {
+    /// Starts `spoolway serve` and waits until it greets.
+    #[track_caller]
+    pub fn start(setup: &Setup) -> Self {
+        let folder = TempDir::new().expect("a temporary folder can be made");
+        let ip = loopback();
+        fs::write(folder.path().join("spoolway.toml"), setup.toml(folder.path(), ip))
+            .expect("a folder of ours can be written");
+        let mut edge = Self { child: None, folder, ip };
+        edge.restart();
+        edge
+    }
+
+    /// Starts it once more on the same folder and addresses.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        assert!(self.child.is_none(), "the edge is running");
+        let log =
+            OpenOptions::new().create(true).append(true).open(self.log()).expect("the log can be written");
+        let child = self
+            .command(&["serve", "--config"])
+            .arg(self.folder.path().join("spoolway.toml"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file can be cloned"))
+            .stderr(log)
+            .spawn()
+            .expect("the program can be started");
+        self.child = Some(child);
+        let smtp = self.smtp();
+        eventually_within(Duration::from_secs(30), "the edge listens", || {
+            let child = self.child.as_mut().expect("it was just started");
+            if let Some(status) = child.try_wait().expect("a child can be asked") {
+                panic!("the edge ended at once: {status}\n{}", self.log_tail());
+            }
+            TcpStream::connect(smtp).ok()
+        });
+    }
+
+    /// Where it speaks SMTP.
+    pub fn smtp(&self) -> SocketAddr {
+        (self.ip, 2525).into()
+    }
+
+    /// Where it answers HTTP.
+    pub fn http(&self) -> SocketAddr {
+        (self.ip, 9025).into()
+    }
+
+    /// Its data folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the edge is running").id()
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().expect("the edge is running");
+        child.kill().expect("a child of ours can be killed");
+        child.wait().expect("a child of ours can be waited for");
+    }
+
+    /// SIGTERM, without waiting.
+    pub fn signal(&self) {
+        let status = Command::new("kill")
+            .arg("-TERM")
+            .arg(self.pid().to_string())
+            .status()
+            .expect("there is a kill command");
+        assert!(status.success(), "a child of ours can be signalled");
+    }
+
+    /// Waits until the program ends by itself.
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("the edge is running");
+        eventually_within(Duration::from_secs(40), "the edge ends", || {
+            child.try_wait().expect("a child can be asked")
+        })
+    }
+
+    /// Runs another command of the program beside the running edge.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = self.command(arguments);
+        command.arg("--config").arg(self.folder.path().join("spoolway.toml"));
+        command.stdin(Stdio::null()).output().expect("the program can be started")
+    }
+
+    /// What a command prints with `--json`.
+    #[track_caller]
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.run(&[arguments, &["--json"]].concat());
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("the output is JSON")
+    }
+
+    /// Waits until every delivery of a message is settled, and gives its trace.
+    #[track_caller]
+    pub fn settled(&self, id: &str) -> Value {
+        super::eventually("the message is settled", || {
+            let output = self.run(&["trace", id, "--json"]);
+            let trace: Value = serde_json::from_slice(&output.stdout).ok()?;
+            let deliveries = trace["deliveries"].as_array()?.clone();
+            let settled = |delivery: &Value| delivery["due_at"].is_null();
+            (!deliveries.is_empty() && deliveries.iter().all(settled)).then_some(trace)
+        })
+    }
+
+    /// The end of its log.
+    pub fn log_tail(&self) -> String {
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    /// Its whole log so far.
+    pub fn log_text(&self) -> String {
+        fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command.args(arguments).current_dir(self.folder.path()).env_clear();
+        command
+    }
+}
+
+/// The program under test: built by cargo beside the test that runs.
+pub fn program() -> PathBuf {
+    let test = std::env::current_exe().expect("a process knows its program");
+    let folder = test.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps");
+    folder.join("spoolway-under-test")
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        if self.child.is_some() {
+            self.kill();
+        }
+        if std::thread::panicking() {
+            let mut kept = File::options().write(true).open("/dev/stderr").ok();
+            if let Some(stderr) = &mut kept {
+                let _ = std::io::Write::write_all(
+                    stderr,
+                    format!("the edge's log ends:\n{}\n", self.log_tail()).as_bytes(),
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::{eventually, loopback};
+
+/// A private Postfix on its own loopback address; it is stopped when it is dropped.
+pub struct Postfix {
+    folder: TempDir,
+    ip: Ipv4Addr,
+}
+
+impl Postfix {
+    /// Starts an instance that passes mail for each domain on to its server, and all other mail to `relay`.
+    #[track_caller]
+    pub fn start(relay: SocketAddr, transports: &[(&str, SocketAddr)]) -> Self {
+        let folder = TempDir::with_prefix("spoolway-postfix-").expect("a temporary folder can be made");
+        let postfix = Self { folder, ip: loopback() };
+        postfix.configure(relay, transports);
+        let output = postfix.control("start").output().expect("postfix can be run");
+        assert!(
+            output.status.success(),
+            "postfix did not start: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        eventually("postfix listens", || std::net::TcpStream::connect(postfix.address()).ok());
+        postfix
+    }
+
+    /// Where it speaks SMTP.
+    pub fn address(&self) -> SocketAddr {
+        (self.ip, 2526).into()
+    }
+
+    fn control(&self, verb: &str) -> Command {
+        let mut command = Command::new("/usr/sbin/postfix");
+        command.arg("-c").arg(self.folder.path().join("etc")).arg(verb);
+        command
+    }
+
+    fn configure(&self, relay: SocketAddr, transports: &[(&str, SocketAddr)]) {
+        let folder = self.folder.path();
+        let shell = format!(
+            "set -e; chmod 755 {0}; mkdir -p {0}/etc {0}/spool {0}/data; cp -r /etc/postfix/. {0}/etc/; chown postfix {0}/data; \
+             sed -i -E 's/^smtp[[:space:]]+inet/{1}:2526 inet/' {0}/etc/master.cf; \
+             sed -i -E '/^[^#[:space:]]/ s/^(([^[:space:]]+[[:space:]]+){{4}})y/\\1n/' {0}/etc/master.cf",
+            folder.display(),
+            self.ip
+        );
+        let output = Command::new("sh").arg("-c").arg(shell).output().expect("there is a shell");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let mut inline = String::new();
+        for (domain, server) in transports {
+            let _ = write!(inline, "{{{domain} = smtp:[{}]:{}}} ", server.ip(), server.port());
+        }
+        let main = format!(
+            "compatibility_level = 3.6\nqueue_directory = {0}/spool\ndata_directory = {0}/data\n\
+             command_directory = /usr/sbin\ndaemon_directory = /usr/lib/postfix/sbin\nmaillog_file = /var/log/{1}.log\n\
+             myhostname = postfix.example\nmydestination =\nalias_maps =\nmynetworks = 127.0.0.0/8\n\
+             inet_interfaces = {2}\ninet_protocols = ipv4\nsmtp_bind_address = {2}\nrelayhost = [{3}]:{4}\n\
+             transport_maps = inline:{{ {inline} }}\nsmtpd_tls_security_level = none\nsmtp_tls_security_level = none\n\
+             smtputf8_enable = yes\nmessage_size_limit = 104857600\nmailbox_size_limit = 0\n",
+            folder.display(),
+            folder.file_name().expect("a temporary folder has a name").to_string_lossy(),
+            self.ip,
+            relay.ip(),
+            relay.port(),
+        );
+        fs::write(folder.join("etc/main.cf"), main).expect("a folder of ours can be written");
+    }
+}
+
+impl Drop for Postfix {
+    fn drop(&mut self) {
+        let _ = self.control("stop").output();
+        if let Some(name) = self.folder.path().file_name() {
+            let _ = fs::remove_file(format!("/var/log/{}.log", name.to_string_lossy()));
+        }
+    }
+}

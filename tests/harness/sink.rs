@@ -1,0 +1,400 @@
+//! A receiving server that does what its script says.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// Where in the dialogue an act takes place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Instead of the greeting.
+    Greeting,
+    /// In answer to EHLO.
+    Ehlo,
+    /// In answer to HELO.
+    Helo,
+    /// In answer to STARTTLS.
+    StartTls,
+    /// In answer to MAIL.
+    Mail,
+    /// In answer to RCPT.
+    Rcpt,
+    /// In answer to DATA.
+    Data,
+    /// In answer to the final dot.
+    Dot,
+}
+
+/// What the sink does at a step instead of what a good server does.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// Answers with this line.
+    Say(String),
+    /// Closes the connection. After the final dot, the message counts as taken.
+    Drop,
+    /// Answers well, one octet each `0`.
+    Drip(Duration),
+    /// Says nothing until the client gives up.
+    Hang,
+}
+
+/// Acts by step; what is not named goes well.
+#[derive(Debug, Clone, Default)]
+pub struct Script {
+    acts: Vec<(Step, Option<usize>, Act)>,
+    keywords: Option<Vec<&'static str>>,
+    tls: bool,
+}
+
+impl Script {
+    /// Acts so whenever `step` comes.
+    #[must_use]
+    pub fn on(mut self, step: Step, act: Act) -> Self {
+        self.acts.push((step, None, act));
+        self
+    }
+
+    /// Acts so the first `times` times that `step` comes, on whatever connection.
+    #[must_use]
+    pub fn first(mut self, times: usize, step: Step, act: Act) -> Self {
+        self.acts.push((step, Some(times), act));
+        self
+    }
+
+    /// Offers these EHLO keywords in place of PIPELINING, 8BITMIME and SMTPUTF8.
+    #[must_use]
+    pub fn offering(mut self, keywords: &[&'static str]) -> Self {
+        self.keywords = Some(keywords.to_vec());
+        self
+    }
+
+    /// Offers STARTTLS, with a certificate that nobody signed and that ran out long ago.
+    #[must_use]
+    pub fn with_broken_certificate(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+}
+
+/// A message that arrived.
+#[derive(Debug, Clone)]
+pub struct Sunk {
+    /// MAIL FROM, without brackets.
+    pub from: String,
+    /// The accepted RCPT TOs, without brackets.
+    pub to: Vec<String>,
+    /// The content, dots unstuffed.
+    pub data: Vec<u8>,
+    /// When its final dot came.
+    pub at: Instant,
+    /// Whether it came over TLS.
+    pub tls: bool,
+}
+
+struct Shared {
+    script: Script,
+    sunk: Mutex<Vec<Sunk>>,
+    acted: Vec<AtomicUsize>,
+    connections: AtomicUsize,
+    closed: AtomicBool,
+}
+
+/// A server on its own loopback address; it goes when it is dropped.
+pub struct Sink {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+impl Sink {
+    /// Starts a sink that takes everything.
+    pub fn start() -> Self {
+        Self::scripted(Script::default())
+    }
+
+    /// Starts a sink with a script.
+    pub fn scripted(script: Script) -> Self {
+        Self::bind((super::loopback(), 0).into(), script)
+    }
+
+    /// Starts a sink on port 2500 of `ip`.
+    pub fn on(ip: Ipv4Addr, port: u16, script: Script) -> Self {
+        Self::bind((ip, port).into(), script)
+    }
+
+    fn bind(address: SocketAddr, script: Script) -> Self {
+        let listener = TcpListener::bind(address).expect("a loopback address can be bound");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let acted = script.acts.iter().map(|_| AtomicUsize::new(0)).collect();
+        let sunk = Mutex::default();
+        let shared = Arc::new(Shared {
+            script,
+            sunk,
+            acted,
+            connections: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+        });
+        let accepting = shared.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if accepting.closed.load(Ordering::SeqCst) {
+                    return;
+                }
+                accepting.connections.fetch_add(1, Ordering::SeqCst);
+                let shared = accepting.clone();
+                std::thread::spawn(move || Session::new(shared, stream).run());
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `smtp://host:port`.
+    pub fn route(&self) -> String {
+        format!("smtp://{}", self.address)
+    }
+
+    /// Everything that arrived so far.
+    pub fn sunk(&self) -> Vec<Sunk> {
+        self.shared.sunk.lock().expect("no test panics while it holds the lock").clone()
+    }
+
+    /// How many messages arrived so far.
+    pub fn count(&self) -> usize {
+        self.shared.sunk.lock().expect("no test panics while it holds the lock").len()
+    }
+
+    /// How many connections were made so far.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// Waits until `count` messages have arrived.
+    #[track_caller]
+    pub fn wait_for(&self, count: usize) -> Vec<Sunk> {
+        super::eventually(&format!("{count} messages in the sink"), || {
+            (self.count() >= count).then(|| self.sunk())
+        })
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+trait Wire: Read + Write + Send {}
+impl<T: Read + Write + Send> Wire for T {}
+
+struct Session {
+    shared: Arc<Shared>,
+    wire: BufReader<Box<dyn Wire>>,
+    socket: TcpStream,
+    tls: bool,
+}
+
+impl Session {
+    fn new(shared: Arc<Shared>, stream: TcpStream) -> Self {
+        stream.set_nodelay(true).expect("a socket takes its options");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket takes its options");
+        let socket = stream.try_clone().expect("a socket can be cloned");
+        Self { shared, wire: BufReader::new(Box::new(stream)), socket, tls: false }
+    }
+
+    fn run(mut self) {
+        let _ = self.dialogue();
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+    }
+
+    fn act(&self, step: Step) -> Option<Act> {
+        let acts = self.shared.script.acts.iter().zip(&self.shared.acted);
+        for ((at, times, act), acted) in acts {
+            if *at == step && times.is_none_or(|times| acted.fetch_add(1, Ordering::SeqCst) < times) {
+                return Some(act.clone());
+            }
+        }
+        None
+    }
+
+    /// Plays the script at `step`, or says `well`. Whether things go well; `None` ends the connection.
+    fn play(&mut self, step: Step, well: &str) -> Option<bool> {
+        let Some(act) = self.act(step) else {
+            self.say(well)?;
+            return Some(true);
+        };
+        match act {
+            Act::Say(line) => {
+                self.say(&line)?;
+                Some(line.starts_with(['2', '3']))
+            }
+            Act::Drop => None,
+            Act::Drip(pause) => {
+                for octet in format!("{well}\r\n").bytes() {
+                    self.wire.get_mut().write_all(&[octet]).ok()?;
+                    std::thread::sleep(pause);
+                }
+                Some(true)
+            }
+            Act::Hang => {
+                let _ = self.wire.read_to_end(&mut Vec::new());
+                None
+            }
+        }
+    }
+
+    fn say(&mut self, line: &str) -> Option<()> {
+        self.wire.get_mut().write_all(format!("{line}\r\n").as_bytes()).ok()
+    }
+
+    fn line(&mut self) -> Option<Vec<u8>> {
+        let mut line = Vec::new();
+        let read = self.wire.read_until(b'\n', &mut line).ok()?;
+        (read > 0 && line.ends_with(b"\r\n")).then_some(line)
+    }
+
+    fn dialogue(&mut self) -> Option<()> {
+        self.play(Step::Greeting, "220 sink.example ESMTP")?;
+        let (mut from, mut to) = (String::new(), Vec::new());
+        loop {
+            let line = String::from_utf8_lossy(&self.line()?).trim_end().to_owned();
+            let verb = line.split(' ').next().unwrap_or("").to_ascii_uppercase();
+            match verb.as_str() {
+                "EHLO" => {
+                    let keywords = self.ehlo_reply();
+                    self.play(Step::Ehlo, &keywords)?;
+                }
+                "HELO" => {
+                    self.play(Step::Helo, "250 sink.example")?;
+                }
+                "STARTTLS" => {
+                    if self.play(Step::StartTls, "220 2.0.0 go ahead")? {
+                        self.start_tls()?;
+                    }
+                }
+                "MAIL" => {
+                    if self.play(Step::Mail, "250 2.1.0 ok")? {
+                        (from, to) = (path(&line), Vec::new());
+                    }
+                }
+                "RCPT" => {
+                    if self.play(Step::Rcpt, "250 2.1.5 ok")? {
+                        to.push(path(&line));
+                    }
+                }
+                "DATA" if to.is_empty() => self.say("503 5.5.1 no recipients")?,
+                "DATA" => {
+                    if self.play(Step::Data, "354 go on")? {
+                        self.content(&from, std::mem::take(&mut to))?;
+                    }
+                }
+                "RSET" => {
+                    to.clear();
+                    self.say("250 2.0.0 ok")?;
+                }
+                "QUIT" => {
+                    self.say("221 2.0.0 bye")?;
+                    return None;
+                }
+                _ => self.say("500 5.5.1 what?")?,
+            }
+        }
+    }
+
+    fn ehlo_reply(&self) -> String {
+        let script = &self.shared.script;
+        let mut keywords =
+            script.keywords.clone().unwrap_or_else(|| vec!["PIPELINING", "8BITMIME", "SMTPUTF8"]);
+        if script.tls && !self.tls {
+            keywords.push("STARTTLS");
+        }
+        let mut lines: Vec<String> = keywords.iter().map(|keyword| format!("250-{keyword}")).collect();
+        lines.insert(0, "250-sink.example".to_owned());
+        let last = lines.len() - 1;
+        lines[last].replace_range(3..4, " ");
+        lines.join("\r\n")
+    }
+
+    fn content(&mut self, from: &str, to: Vec<String>) -> Option<()> {
+        let mut data = Vec::new();
+        loop {
+            let line = self.line()?;
+            if line == b".\r\n" {
+                break;
+            }
+            data.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
+        }
+        let sunk = Sunk { from: from.to_owned(), to, data, at: Instant::now(), tls: self.tls };
+        match self.act(Step::Dot) {
+            None => {
+                self.keep(sunk);
+                self.say("250 2.0.0 taken")
+            }
+            Some(Act::Say(line)) => {
+                if line.starts_with('2') {
+                    self.keep(sunk);
+                }
+                self.say(&line)
+            }
+            Some(Act::Drop) => {
+                self.keep(sunk);
+                None
+            }
+            Some(Act::Drip(pause)) => {
+                self.keep(sunk);
+                for octet in b"250 2.0.0 taken\r\n" {
+                    self.wire.get_mut().write_all(&[*octet]).ok()?;
+                    std::thread::sleep(pause);
+                }
+                Some(())
+            }
+            Some(Act::Hang) => {
+                let _ = self.wire.read_to_end(&mut Vec::new());
+                None
+            }
+        }
+    }
+
+    fn keep(&self, sunk: Sunk) {
+        self.shared.sunk.lock().expect("no test panics while it holds the lock").push(sunk);
+    }
+
+    fn start_tls(&mut self) -> Option<()> {
+        let socket = self.socket.try_clone().ok()?;
+        let connection = rustls::ServerConnection::new(Arc::new(broken_tls())).ok()?;
+        self.wire = BufReader::new(Box::new(rustls::StreamOwned::new(connection, socket)));
+        self.tls = true;
+        Some(())
+    }
+}
+
+/// Self-signed, for another name, and out of date since 1975.
+fn broken_tls() -> rustls::ServerConfig {
+    let key = rcgen::KeyPair::generate().expect("keys can be generated");
+    let mut params = rcgen::CertificateParams::new(["wrong.example".to_owned()]).expect("a good name");
+    params.not_before = rcgen::date_time_ymd(1974, 1, 1);
+    params.not_after = rcgen::date_time_ymd(1975, 1, 1);
+    let certificate = params.self_signed(&key).expect("a certificate can sign itself");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider knows TLS")
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![CertificateDer::from(certificate.der().to_vec())],
+            PrivateKeyDer::try_from(key.serialize_der()).expect("the key is PKCS #8"),
+        )
+        .expect("key and certificate belong together")
+}
+
+fn path(line: &str) -> String {
+    line.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or("", |(path, _)| path).to_owned()
+}
