@@ -4,18 +4,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use crate::limits::{DELIVERIES_MAX, JOB_OCTETS_MAX, RECIPIENTS_MAX};
 use crate::mail::{
     ContentFacts, Domain, JobId, MailOptions, MessageId, PackId, Recipient, ReversePath, TenantId, Timestamp,
 };
 
 /// The version this code writes. It reads every version released so far (golden files in `tests/jobs/`).
 const VERSION: u8 = 1;
-/// Most deliveries in one job.
-pub const DELIVERIES_MAX: usize = 32;
-/// Most octets of a job as JSON; what SQS and DynamoDB take, with room to spare.
-pub const JOB_OCTETS_MAX: usize = 200 * 1024;
-/// Most recipients in one delivery: what every server must take in one transaction (RFC 5321 §4.5.3.1.8).
-pub const RECIPIENTS_MAX: usize = 100;
 
 /// A text that is not a job this code can read.
 #[derive(Debug, Error)]

@@ -3,6 +3,7 @@
 //! Arrows inside: `mail ◀ job ◀ port ◀ adapters ◀ wire`. Only `wire` names adapters.
 
 pub mod job;
+pub mod limits;
 pub mod mail;
 pub mod pack;
 pub mod port;

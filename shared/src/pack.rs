@@ -14,5 +14,5 @@ mod reader;
 mod writer;
 
 pub use format::{PackError, PackHeader, PackedMessage, TRAILER_OCTETS};
-pub use reader::{PackReader, READ_AHEAD};
+pub use reader::PackReader;
 pub use writer::{NewMessage, StreamedPack, encode};

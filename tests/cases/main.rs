@@ -1,6 +1,6 @@
 //! The cases, one behaviour a file.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a case panics where it fails, and prints what it counted")]
+#![expect(clippy::unwrap_used, reason = "a case panics where it fails")]
 #![expect(clippy::disallowed_methods, reason = "a case stands outside the edge and lives in real time")]
 
 mod a_4xx_is_tried_again_until_it_is_taken;
@@ -8,6 +8,7 @@ mod a_draining_edge_finishes_what_it_began;
 mod a_health_answer_tells_whether_stores_can_be_written;
 mod a_large_message_is_streamed;
 mod a_refused_recipient_bounces_and_the_others_are_delivered;
+mod arrows_point_one_way;
 mod dev_keeps_mail_in_an_inbox;
 mod hostile_remotes_get_the_right_outcome;
 mod mistakes_of_a_configuration_are_reported_at_once;

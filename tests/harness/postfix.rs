@@ -35,6 +35,13 @@ impl Postfix {
         (self.ip, 2526).into()
     }
 
+    /// The process id of its master.
+    pub fn pid(&self) -> u32 {
+        eventually("postfix writes its process id", || {
+            fs::read_to_string(self.folder.path().join("spool/pid/master.pid")).ok()?.trim().parse().ok()
+        })
+    }
+
     fn control(&self, verb: &str) -> Command {
         let mut command = Command::new("/usr/sbin/postfix");
         command.arg("-c").arg(self.folder.path().join("etc")).arg(verb);
@@ -62,7 +69,8 @@ impl Postfix {
              myhostname = postfix.example\nmydestination =\nalias_maps =\nmynetworks = 127.0.0.0/8\n\
              inet_interfaces = {2}\ninet_protocols = ipv4\nsmtp_bind_address = {2}\nrelayhost = [{3}]:{4}\n\
              transport_maps = inline:{{ {inline} }}\nsmtpd_tls_security_level = none\nsmtp_tls_security_level = none\n\
-             smtputf8_enable = yes\nmessage_size_limit = 104857600\nmailbox_size_limit = 0\n",
+             smtputf8_enable = yes\nmessage_size_limit = 104857600\nmailbox_size_limit = 0\n\
+             smtpd_client_connection_count_limit = 0\nsmtp_destination_concurrency_limit = 50\n",
             folder.display(),
             folder.file_name().expect("a temporary folder has a name").to_string_lossy(),
             self.ip,

@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Domain;
-
-/// Longest local part, in octets (RFC 5321 §4.5.3.1.1).
-const LOCAL_PART_OCTETS_MAX: usize = 64;
+use crate::limits::LOCAL_PART_OCTETS_MAX;
 
 /// Why a text is not an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

@@ -6,11 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::{Deserialize, Serialize};
 
 use super::AddressError;
-
-/// Longest domain, in octets (RFC 5321 §4.5.3.1.2).
-const OCTETS_MAX: usize = 255;
-/// Longest label of a domain name, in octets (RFC 1035 §2.3.4).
-const LABEL_OCTETS_MAX: usize = 63;
+use crate::limits::{DOMAIN_OCTETS_MAX, LABEL_OCTETS_MAX};
 
 /// A domain in the one form by which two spellings are compared: lower case, U-labels as A-labels,
 /// no trailing dot; or an address literal in its brackets, such as `[192.0.2.1]` or `[IPv6:2001:db8::1]`.
@@ -29,7 +25,7 @@ impl Domain {
         } else {
             idna::domain_to_ascii_strict(text).map_err(|_| AddressError::Domain)?
         };
-        if ascii.len() > OCTETS_MAX || !ascii.split('.').all(is_label) {
+        if ascii.len() > DOMAIN_OCTETS_MAX || !ascii.split('.').all(is_label) {
             return Err(AddressError::Domain);
         }
         Ok(Self(ascii))

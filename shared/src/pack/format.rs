@@ -11,8 +11,6 @@ pub(super) const TRAILER_MAGIC: &[u8; 8] = b"SPLWYEND";
 pub(super) const PREAMBLE_OCTETS: usize = 16;
 /// Octets of a streamed message's trailer.
 pub const TRAILER_OCTETS: u64 = 24;
-/// Longest header: 64 messages of 1,000 recipients at 320 octets, rounded up.
-pub(super) const HEADER_OCTETS_MAX: usize = 32 * 1024 * 1024;
 
 /// Why a pack cannot be used.
 #[derive(Debug, Error)]

@@ -3,17 +3,14 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 
 use super::format::{
-    HEADER_OCTETS_MAX, MAGIC, PREAMBLE_OCTETS, PackError, PackHeader, TRAILER_MAGIC, TRAILER_OCTETS,
-    facts_from_bits,
+    MAGIC, PREAMBLE_OCTETS, PackError, PackHeader, TRAILER_MAGIC, TRAILER_OCTETS, facts_from_bits,
 };
+use crate::limits::{PACK_HEADER_OCTETS_MAX, READ_AHEAD_OCTETS};
 use crate::mail::PackId;
 use crate::port::Spool;
 
-/// How much is asked of the spool at once, in octets.
-pub const READ_AHEAD: u64 = 1024 * 1024;
-
 /// Reads one pack piece by piece, and keeps the last piece: what lies close together costs one request.
-/// It holds at most [`READ_AHEAD`] octets, and the header while that is read.
+/// It holds at most [`READ_AHEAD_OCTETS`] octets, and the header while that is read.
 pub struct PackReader {
     spool: Arc<dyn Spool>,
     id: PackId,
@@ -38,8 +35,11 @@ impl PackReader {
         if !(self.window_at..self.window_at + self.window.len() as u64).contains(&offset) {
             // the old window must be gone before the next one is here: two of them would be twice the memory
             self.window = Bytes::new();
-            let piece =
-                self.spool.get(self.id, offset..offset + READ_AHEAD).await?.ok_or(PackError::Missing)?;
+            let piece = self
+                .spool
+                .get(self.id, offset..offset + READ_AHEAD_OCTETS)
+                .await?
+                .ok_or(PackError::Missing)?;
             (self.window, self.window_at, self.pack_length) = (piece.bytes, offset, Some(piece.pack_length));
         }
         let at = usize::try_from(offset - self.window_at).unwrap_or(usize::MAX);
@@ -74,7 +74,7 @@ impl PackReader {
             ));
         }
         let (length, crc32c) = (preamble.get_u32() as usize, preamble.get_u32());
-        if length > HEADER_OCTETS_MAX {
+        if length > PACK_HEADER_OCTETS_MAX {
             return Err(PackError::Corrupt("its header is longer than any header can be"));
         }
         let json = self.read_exact(PREAMBLE_OCTETS as u64, length).await?;

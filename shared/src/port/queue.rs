@@ -5,10 +5,7 @@ use async_trait::async_trait;
 use super::{PortError, PortResult};
 use crate::mail::{TenantId, Timestamp};
 
-/// Most entries of one `send` or `receive`.
-pub const BATCH_MAX: usize = 10;
-/// Longest delay of an entry.
-pub const DELAY_MAX: Duration = Duration::from_secs(900);
+pub use crate::limits::{BATCH_MAX, DELAY_MAX};
 
 /// A queue as SQS defines one: each entry is delivered at least once, in any order.
 ///

@@ -1,0 +1,121 @@
+//! How fast does the edge accept mail durably and pass it on, at what cost in CPU and memory? The same for a private Postfix.
+//!
+//! Everything runs on this machine's loopback: a source with some sessions, the relay, and a sink that takes all.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench prints what it measured")]
+#![expect(clippy::disallowed_methods, reason = "a bench measures real time")]
+
+mod idle;
+mod process;
+mod sink;
+mod source;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use harness::{Edge, Postfix, Setup};
+
+/// Measures a relay between a source and a sink on this machine.
+#[derive(Parser)]
+struct Options {
+    /// Messages to send.
+    #[arg(long, default_value_t = 20_000)]
+    messages: usize,
+    /// Sessions at a time.
+    #[arg(long, default_value_t = 20)]
+    sessions: usize,
+    /// Octets of a message.
+    #[arg(long, default_value_t = 4096)]
+    octets: usize,
+    /// Keep each connection for all messages of its session, in place of one connection a message.
+    #[arg(long)]
+    keep: bool,
+    /// Measure Postfix in place of Spoolway (Debian's package; needs root).
+    #[arg(long)]
+    postfix: bool,
+    /// Measure the memory of this many idle connections instead.
+    #[arg(long, value_name = "CONNECTIONS")]
+    idle: Option<usize>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    if cfg!(debug_assertions) {
+        eprintln!("bench: this is a debug build; use `cargo run --release -p spoolway-tests --bin bench`");
+    }
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be built");
+    let report = runtime.block_on(async {
+        let sink = sink::Sink::start().await;
+        if options.postfix {
+            let postfix = Postfix::start(sink.address(), &[]);
+            measure(&options, postfix.address(), postfix.pid(), &sink).await
+        } else {
+            let edge = Edge::start(&Setup::default().route("*", &format!("smtp://{}", sink.address())));
+            measure(&options, edge.smtp(), edge.pid(), &sink).await
+        }
+    });
+    match report {
+        Ok(report) => {
+            println!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(wrong) => {
+            eprintln!("bench: {wrong}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure(
+    options: &Options,
+    relay: SocketAddr,
+    pid: u32,
+    sink: &sink::Sink,
+) -> Result<String, String> {
+    if let Some(connections) = options.idle {
+        return idle::measure(relay, pid, connections).await;
+    }
+    let cpu_before = process::cpu(pid);
+    let began = Instant::now();
+    source::send(relay, options.messages, options.sessions, options.octets, options.keep).await?;
+    let accepted = began.elapsed();
+    let mut last = (Instant::now(), 0);
+    while sink.count() < options.messages {
+        if sink.count() > last.1 {
+            last = (Instant::now(), sink.count());
+        } else if last.0.elapsed() > Duration::from_secs(30) {
+            return Err(format!("only {} of {} messages reached the sink", last.1, options.messages));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let relayed = began.elapsed();
+    // the relay books the last deliveries after the sink has them
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let cpu = process::cpu(pid) - cpu_before;
+    Ok(report(options, accepted, relayed, cpu, process::peak_resident_mib(pid)))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a bench are small")]
+fn report(options: &Options, accepted: Duration, relayed: Duration, cpu: Duration, peak_mib: u64) -> String {
+    let count = options.messages as f64;
+    let name = if options.postfix { "postfix" } else { "spoolway" };
+    let (accepted, relayed) = (count / accepted.as_secs_f64(), count / relayed.as_secs_f64());
+    let cpu_ms = cpu.as_secs_f64() * 1000.0 / count;
+    let Options { messages, sessions, octets, keep, .. } = options;
+    if options.json {
+        return format!(
+            "{{\"relay\":\"{name}\",\"messages\":{messages},\"sessions\":{sessions},\"octets\":{octets},\"keep\":{keep},\
+             \"accepted_per_s\":{accepted:.0},\"relayed_per_s\":{relayed:.0},\"cpu_ms_per_message\":{cpu_ms:.3},\"peak_rss_mib\":{peak_mib}}}"
+        );
+    }
+    format!(
+        "{name:<8} messages={messages} sessions={sessions} octets={octets} keep={keep} accepted/s={accepted:.0} \
+         relayed/s={relayed:.0} cpu_ms/msg={cpu_ms:.3} peak_rss_mib={peak_mib}"
+    )
+}

@@ -1,0 +1,106 @@
+//! Sessions that send as fast as they are answered, a command at a time.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+pub(crate) async fn send(
+    relay: SocketAddr,
+    messages: usize,
+    sessions: usize,
+    octets: usize,
+    keep: bool,
+) -> Result<(), String> {
+    let content: Arc<[u8]> = content(octets).into();
+    let begun = Arc::new(AtomicUsize::new(0));
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..sessions {
+        let (content, begun) = (content.clone(), begun.clone());
+        running.spawn(async move { session(relay, messages, keep, &content, &begun).await });
+    }
+    while let Some(ended) = running.join_next().await {
+        ended.map_err(|error| error.to_string())?.map_err(|error| format!("a session broke: {error}"))?;
+    }
+    Ok(())
+}
+
+async fn session(
+    relay: SocketAddr,
+    messages: usize,
+    keep: bool,
+    content: &[u8],
+    begun: &AtomicUsize,
+) -> std::io::Result<()> {
+    let mut open = None;
+    while begun.fetch_add(1, Ordering::Relaxed) < messages {
+        let mut client = match open.take() {
+            Some(client) => client,
+            None => Client::connect(relay).await?,
+        };
+        client.send(content).await?;
+        if keep {
+            open = Some(client);
+        } else {
+            client.command("QUIT\r\n", '2').await?;
+        }
+    }
+    Ok(())
+}
+
+struct Client {
+    stream: BufReader<TcpStream>,
+    line: String,
+}
+
+impl Client {
+    async fn connect(relay: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(relay).await?;
+        stream.set_nodelay(true)?;
+        let mut client = Self { stream: BufReader::with_capacity(1024, stream), line: String::new() };
+        client.reply('2').await?;
+        client.command("EHLO source.example\r\n", '2').await?;
+        Ok(client)
+    }
+
+    async fn send(&mut self, content: &[u8]) -> std::io::Result<()> {
+        self.command("MAIL FROM:<sender@example.com>\r\n", '2').await?;
+        self.command("RCPT TO:<user@example.org>\r\n", '2').await?;
+        self.command("DATA\r\n", '3').await?;
+        self.stream.get_mut().write_all(content).await?;
+        self.reply('2').await
+    }
+
+    async fn command(&mut self, line: &str, wanted: char) -> std::io::Result<()> {
+        self.stream.get_mut().write_all(line.as_bytes()).await?;
+        self.reply(wanted).await
+    }
+
+    async fn reply(&mut self, wanted: char) -> std::io::Result<()> {
+        loop {
+            self.line.clear();
+            self.stream.read_line(&mut self.line).await?;
+            if !self.line.starts_with(wanted) {
+                return Err(std::io::Error::other(format!("answered `{}`", self.line.trim_end())));
+            }
+            if self.line.as_bytes().get(3) != Some(&b'-') {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn content(octets: usize) -> Vec<u8> {
+    let mut content = b"From: sender@example.com\r\nTo: user@example.org\r\nSubject: bench\r\nDate: Thu, 1 Jan 2026 00:00:00 +0000\r\n\
+        Message-ID: <bench@example.com>\r\n\r\n"
+        .to_vec();
+    while content.len() < octets {
+        let line = octets.saturating_sub(content.len() + 2).min(76);
+        content.extend(std::iter::repeat_n(b'x', line));
+        content.extend_from_slice(b"\r\n");
+    }
+    content.extend_from_slice(b".\r\n");
+    content
+}
