@@ -63,17 +63,19 @@ impl Postfix {
         for (domain, server) in transports {
             let _ = write!(inline, "{{{domain} = smtp:[{}]:{}}} ", server.ip(), server.port());
         }
+        if !inline.is_empty() {
+            inline = format!("transport_maps = inline:{{ {inline}}}\n");
+        }
         let main = format!(
             "compatibility_level = 3.6\nqueue_directory = {0}/spool\ndata_directory = {0}/data\n\
              command_directory = /usr/sbin\ndaemon_directory = /usr/lib/postfix/sbin\nmaillog_file = /var/log/{1}.log\n\
              myhostname = postfix.example\nmydestination =\nalias_maps =\nmynetworks = 127.0.0.0/8\n\
-             inet_interfaces = {2}\ninet_protocols = ipv4\nsmtp_bind_address = {2}\nrelayhost = [{3}]:{4}\n\
-             transport_maps = inline:{{ {inline} }}\nsmtpd_tls_security_level = none\nsmtp_tls_security_level = none\n\
+             inet_interfaces = loopback-only\ninet_protocols = ipv4\nrelayhost = [{2}]:{3}\n\
+             {inline}smtpd_tls_security_level = none\nsmtp_tls_security_level = none\n\
              smtputf8_enable = yes\nmessage_size_limit = 104857600\nmailbox_size_limit = 0\n\
              smtpd_client_connection_count_limit = 0\nsmtp_destination_concurrency_limit = 50\n",
             folder.display(),
             folder.file_name().expect("a temporary folder has a name").to_string_lossy(),
-            self.ip,
             relay.ip(),
             relay.port(),
         );
