@@ -1,6 +1,7 @@
 //! The stages behind the queues: prepare, deliver, sweep; and the loop that feeds them.
 
 pub mod deliver;
+pub mod dkim;
 mod stage;
 
 pub use stage::{Stage, Verdict};
