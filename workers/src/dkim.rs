@@ -11,4 +11,4 @@ mod verify;
 pub use canonical::{BodyHash, Canonicalization};
 pub use key::{KeyError, PublicKey, generate};
 pub use sign::{FIELDS_MAX, SignError, SignedFields, Signer, TooManyFields};
-pub use verify::{Verdict, verify};
+pub use verify::{Verification, verify};

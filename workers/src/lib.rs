@@ -2,6 +2,8 @@
 
 pub mod deliver;
 pub mod dkim;
+pub mod limits;
+pub mod prepare;
 mod stage;
 
 pub use stage::{Stage, Verdict};

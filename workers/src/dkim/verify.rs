@@ -10,7 +10,7 @@ use super::{BodyHash, Canonicalization};
 
 /// What a signature came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Verification {
     /// It is right.
     Pass,
     /// It cannot be evaluated, and why.
@@ -25,7 +25,7 @@ pub enum Verdict {
 
 /// Verifies each DKIM-Signature of `message`, from the top: `<selector>._domainkey.<domain>` and what it came to.
 /// `record` gives the TXT record of such a name.
-pub fn verify(message: &[u8], record: impl Fn(&str) -> Option<String>) -> Vec<(String, Verdict)> {
+pub fn verify(message: &[u8], record: impl Fn(&str) -> Option<String>) -> Vec<(String, Verification)> {
     let (section, body) = split(message);
     let all: Vec<Field<'_>> = fields(section).flatten().collect();
     let signatures = all.iter().filter(|field| field.is("DKIM-Signature"));
@@ -36,7 +36,7 @@ pub fn verify(message: &[u8], record: impl Fn(&str) -> Option<String>) -> Vec<(S
                 let verdict = signature.judge(field, &all, body, record(&name).as_deref());
                 (name, verdict)
             }
-            Err(wrong) => (String::new(), Verdict::Malformed(wrong)),
+            Err(wrong) => (String::new(), Verification::Malformed(wrong)),
         })
         .collect()
 }
@@ -88,16 +88,16 @@ impl Signature {
         })
     }
 
-    fn judge(&self, own: &Field<'_>, all: &[Field<'_>], body: &[u8], record: Option<&str>) -> Verdict {
-        let Some(record) = record else { return Verdict::NoKey };
+    fn judge(&self, own: &Field<'_>, all: &[Field<'_>], body: &[u8], record: Option<&str>) -> Verification {
+        let Some(record) = record else { return Verification::NoKey };
         let Some(key) = tags(record).find(|tag| tag.name == "p").map(|tag| decode(&tag.bare())) else {
-            return Verdict::NoKey;
+            return Verification::NoKey;
         };
-        let Ok(key) = key else { return Verdict::Malformed("p= is not base64") };
+        let Ok(key) = key else { return Verification::Malformed("p= is not base64") };
         let mut hash = BodyHash::new(self.body_form);
         hash.update(body);
         if hash.finish()[..] != self.body_hash[..] {
-            return Verdict::BodyChanged;
+            return Verification::BodyChanged;
         }
         let text = self.signed_text(own, all);
         let verified = if self.ed25519 {
@@ -108,7 +108,7 @@ impl Signature {
             UnparsedPublicKey::new(&RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, key)
                 .verify(&text, &self.signature)
         };
-        verified.map_or(Verdict::SignatureWrong, |()| Verdict::Pass)
+        verified.map_or(Verification::SignatureWrong, |()| Verification::Pass)
     }
 
     fn signed_text(&self, own: &Field<'_>, all: &[Field<'_>]) -> Vec<u8> {
