@@ -6,4 +6,6 @@ pub mod directory;
 pub mod job;
 pub mod mail;
 pub mod pack;
+#[cfg(feature = "testkit")]
+pub mod peer;
 pub mod port;

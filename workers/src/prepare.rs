@@ -11,8 +11,6 @@ mod prefix;
 mod scan;
 mod signers;
 mod split;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

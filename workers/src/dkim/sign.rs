@@ -134,9 +134,9 @@ impl Signer {
             let end = if names.peek().is_some() { ':' } else { ';' };
             let part = format!("{tag}{name}{end}");
             if tag.is_empty() {
-                line.part(&part)
+                line.part(&part);
             } else {
-                line.word(&part)
+                line.word(&part);
             }
             tag = "";
         }
@@ -202,5 +202,88 @@ impl Folded<'_> {
             self.text(now);
             text = later;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dkim::{BodyHash, Verification, generate, verify};
+
+    fn signer(algorithm: KeyAlgorithm, domain: &str) -> (Signer, String) {
+        let (key, public) = generate(algorithm).unwrap();
+        (Signer::new(&domain.parse().unwrap(), "s1", &key).unwrap(), public.dns_record())
+    }
+
+    fn sign(signer: &Signer, section: &str, body: &str) -> String {
+        let mut hash = BodyHash::new(Relaxed);
+        hash.update(body.as_bytes());
+        let mut out = String::new();
+        let picked = SignedFields::pick(&[section.as_bytes()]).unwrap();
+        signer.sign(&picked, &hash.finish(), Timestamp::from_millis(1_700_000_000_999), &mut out).unwrap();
+        out
+    }
+
+    const SECTION: &str =
+        "From: a@example.com\r\nTO : b@example.net\r\nSubject: x\r\n\ty\r\nList-Id: <l>\r\nX-Any: 1\r\n";
+
+    #[test]
+    fn what_is_signed_passes_and_what_is_changed_behind_it_does_not() {
+        for algorithm in [KeyAlgorithm::Rsa, KeyAlgorithm::Ed25519] {
+            let (signer, record) = signer(algorithm, "example.com");
+            let field = sign(&signer, SECTION, "body  \r\n\r\n");
+            let judge = |header: &str, body: &str| {
+                let message = format!("{field}{header}\r\n{body}");
+                let mut told = verify(message.as_bytes(), |name| {
+                    (name == "s1._domainkey.example.com").then(|| record.clone())
+                });
+                assert_eq!(told.len(), 1);
+                told.remove(0).1
+            };
+            assert_eq!(judge(SECTION, "body\r\n"), Verification::Pass);
+            assert_eq!(judge(&format!("Received: x\r\n{SECTION}X-More: 2\r\n"), "body"), Verification::Pass);
+            assert_eq!(judge(SECTION, "other\r\n"), Verification::BodyChanged);
+            for name in [
+                "From",
+                "Subject",
+                "To",
+                "Cc",
+                "Date",
+                "Message-ID",
+                "MIME-Version",
+                "Content-Type",
+                "Reply-To",
+            ] {
+                for section in [format!("{name}: z\r\n{SECTION}"), format!("{SECTION}{name}: z\r\n")] {
+                    assert_eq!(judge(&section, "body\r\n"), Verification::SignatureWrong, "{section}");
+                }
+            }
+            assert_eq!(judge(&SECTION.replace("List-Id: <l>\r\n", ""), "body"), Verification::SignatureWrong);
+        }
+    }
+
+    #[test]
+    fn a_signature_is_folded_and_always_the_same() {
+        let domain = format!("{}.example", vec!["a".repeat(60); 3].join("."));
+        for algorithm in [KeyAlgorithm::Rsa, KeyAlgorithm::Ed25519] {
+            let (signer, _) = signer(algorithm, &domain);
+            let field = sign(&signer, SECTION, "body");
+            assert_eq!(field, sign(&signer, SECTION, "body\r\n"));
+            for line in field.strip_suffix("\r\n").unwrap().split("\r\n") {
+                assert!(line.len() < 78 || line.contains(&domain), "{line}");
+            }
+            assert!(
+                field.contains("t=1700000000;") && !field.contains("i=") && !field.contains("l="),
+                "{field}"
+            );
+            assert!(field.contains(" h=from:from:subject:subject:to:to:cc:date:"), "{field}");
+            assert_eq!(signer.name(), format!("s1._domainkey.{domain}"));
+        }
+    }
+
+    #[test]
+    fn a_header_of_countless_fields_is_not_signed() {
+        let section = "To: a@example.com\r\n".repeat(FIELDS_MAX + 1);
+        assert_eq!(SignedFields::pick(&[section.as_bytes()]).err(), Some(TooManyFields));
     }
 }

@@ -165,3 +165,91 @@ fn tags(list: &str) -> impl Iterator<Item = Tag<'_>> {
         Some(Tag { name: name.trim(), value, start: begin + name.len() + 1 })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use shared::port::{KeyAlgorithm, SigningKey};
+
+    use super::*;
+    use crate::dkim::key::Pair;
+
+    /// The message of RFC 8463 appendix A.3, its lines ended by LF.
+    const SIGNED: &str = "\
+DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed;
+ d=football.example.com; i=@football.example.com;
+ q=dns/txt; s=brisbane; t=1528637909; h=from : to :
+ subject : date : message-id : from : subject : date;
+ bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=;
+ b=/gCrinpcQOoIfuHNQIbq4pgh9kyIK3AQUdt9OdqQehSwhEIug4D11Bus
+ Fa3bT3FY5OsU7ZbnKELq+eXdp1Q1Dw==
+DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed;
+ d=football.example.com; i=@football.example.com;
+ q=dns/txt; s=test; t=1528637909; h=from : to : subject :
+ date : message-id : from : subject : date;
+ bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=;
+ b=F45dVWDfMbQDGHJFlXUNB2HKfbCeLRyhDXgFpEL8GwpsRe0IeIixNTe3
+ DhCVlUrSjV4BwcVcOF6+FF3Zo9Rpo1tFOeS9mPYQTnGdaSGsgeefOsk2Jz
+ dA+L10TeYt9BgDfQNZtKdN1WO//KgIqXP7OdEFE4LjFYNcUxZQ4FADY+8=
+From: Joe SixPack <joe@football.example.com>
+To: Suzie Q <suzie@shopping.example.net>
+Subject: Is dinner ready?
+Date: Fri, 11 Jul 2003 21:00:37 -0700 (PDT)
+Message-ID: <20030712040037.46341.5F8J@football.example.com>
+
+Hi.
+
+We lost the game.  Are you hungry yet?
+
+Joe.
+
+";
+    /// The key of RFC 8463 appendix A.1, as PKCS #8: the seed of RFC 8032 §7.1 behind its fixed beginning.
+    const SEED: &str = "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
+    const PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+
+    fn record(name: &str) -> Option<String> {
+        let key = match name {
+            "brisbane._domainkey.football.example.com" => {
+                "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
+            }
+            "test._domainkey.football.example.com" => {
+                "v=DKIM1; k=rsa; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDkHlOQoBTzWRiGs5V6NpP3id\
+                 Y6Wk08a5qhdR6wy5bdOKb2jLQiY/J16JYi0Qvx/byYzCNb3W91y3FutACDfzwQ/BC/e/8uBsCR+yz1Lx\
+                 j+PL6lHvqMKrM3rG4hstT5QjvHO9PzoxZyVYLzBfO2EeC3Ip3G+2kryOTIKT+l/K4w3QIDAQAB"
+            }
+            _ => return None,
+        };
+        Some(key.to_owned())
+    }
+
+    fn verdicts(message: &str) -> Vec<Verification> {
+        let message = message.replace('\n', "\r\n");
+        verify(message.as_bytes(), record).into_iter().map(|(_, verdict)| verdict).collect()
+    }
+
+    #[test]
+    fn both_signatures_of_rfc_8463_appendix_a_pass() {
+        assert_eq!(verdicts(SIGNED), [Verification::Pass, Verification::Pass]);
+    }
+
+    #[test]
+    fn the_ed25519_signature_of_rfc_8463_appendix_a_can_be_made_again() {
+        let message = SIGNED.replace('\n', "\r\n");
+        let (section, _) = split(message.as_bytes());
+        let all: Vec<Field<'_>> = fields(section).flatten().collect();
+        let published = Signature::parse(all[0].value).unwrap();
+        let pkcs8 = [&PKCS8[..], &STANDARD.decode(SEED).unwrap()].concat();
+        let pair = Pair::read(&SigningKey { algorithm: KeyAlgorithm::Ed25519, pkcs8 }).unwrap();
+        assert_eq!(pair.sign(&published.signed_text(&all[0], &all)), Some(published.signature));
+    }
+
+    #[test]
+    fn a_signature_says_why_it_does_not_pass() {
+        let change = |from: &str, to: &str| verdicts(&SIGNED.replace(from, to));
+        assert_eq!(change("dinner", "supper"), [Verification::SignatureWrong, Verification::SignatureWrong]);
+        assert_eq!(change("hungry", "thirsty"), [Verification::BodyChanged, Verification::BodyChanged]);
+        assert_eq!(change("s=brisbane", "s=sydney")[0], Verification::NoKey);
+        assert!(matches!(change("v=1; a=e", "v=2; a=e")[0], Verification::Malformed(_)));
+        assert!(matches!(change("q=dns/txt; s=b", "l=3; s=b")[0], Verification::Malformed(_)));
+    }
+}
