@@ -172,7 +172,7 @@ impl Prepare {
         let id = MessageId { pack: reader.id(), n: message.n };
         let mut content = Content::new(reader, &message);
         let section = content.header().await?;
-        let mut scan = section.as_deref().map_or_else(Scan::unread, Scan::of);
+        let mut scan = Scan::of(&section.octets, section.whole);
         let (mut signers, mut unsigned) = (None, None);
         if message.client.submission {
             match scan.author_domain() {
@@ -195,8 +195,7 @@ impl Prepare {
         }
         let mut signed = Vec::new();
         if let (Some(signers), Some(hash)) = (signers, hash) {
-            let section = section.as_deref().unwrap_or_default();
-            match SignedFields::pick(&[prefix.as_bytes(), section]) {
+            match SignedFields::pick(&[prefix.as_bytes(), &section.octets]) {
                 Ok(picked) => {
                     let hash = hash.finish();
                     for signer in signers.iter() {

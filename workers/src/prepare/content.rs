@@ -1,7 +1,7 @@
 //! One pass over the bytes of a message.
 
 use bytes::{Bytes, BytesMut};
-use shared::mail::header::separator;
+use shared::mail::header::{Separator, separator};
 use shared::pack::{PackError, PackReader, PackedMessage};
 
 use crate::limits::prepare::{HEADER_OCTETS_MAX, PIECE_OCTETS_MAX};
@@ -17,6 +17,14 @@ pub(super) struct Content<'a> {
     body: Option<Bytes>,
 }
 
+/// The header section of a message.
+pub(super) struct Section {
+    /// The section, or all of the message where no empty line ends it; or its beginning, where it is longer than is read.
+    pub(super) octets: Bytes,
+    /// Whether this is all of it.
+    pub(super) whole: bool,
+}
+
 impl<'a> Content<'a> {
     /// The content of `message`, of which nothing has been read.
     pub(super) fn new(reader: &'a mut PackReader, message: &PackedMessage) -> Self {
@@ -24,30 +32,36 @@ impl<'a> Content<'a> {
         Self { reader, at: message.offset, end, crc32c: 0, expected: message.crc32c, body: None }
     }
 
-    /// The header section, or all of the message where no empty line ends one. `None`: it is longer than is read in one.
-    pub(super) async fn header(&mut self) -> Result<Option<Bytes>, PackError> {
-        let Some(first) = self.read().await? else { return Ok(Some(Bytes::new())) };
+    /// Reads the header section.
+    pub(super) async fn header(&mut self) -> Result<Section, PackError> {
+        let Some(first) = self.read().await? else {
+            return Ok(Section { octets: Bytes::new(), whole: true });
+        };
         // nearly always the first piece holds the section, and nothing is copied
         if let Some(found) = separator(&first, 0) {
-            self.body = Some(first.slice(found.body_start..));
-            return Ok(
-                Some(first.slice(..found.section_end)).filter(|section| section.len() <= HEADER_OCTETS_MAX)
-            );
+            return Ok(self.split(first, found));
         }
-        let mut section = BytesMut::from(&first[..]);
+        let mut octets = BytesMut::from(&first[..]);
         drop(first);
-        while section.len() <= HEADER_OCTETS_MAX {
-            let searched = section.len();
-            let Some(more) = self.read().await? else { return Ok(Some(section.freeze())) };
-            section.extend_from_slice(&more);
-            if let Some(found) = separator(&section, searched) {
-                let mut section = section.freeze();
-                self.body = Some(section.split_off(found.body_start));
-                section.truncate(found.section_end);
-                return Ok(Some(section).filter(|section| section.len() <= HEADER_OCTETS_MAX));
+        while octets.len() <= HEADER_OCTETS_MAX {
+            let searched = octets.len();
+            let Some(more) = self.read().await? else {
+                return Ok(Section { octets: octets.freeze(), whole: true });
+            };
+            octets.extend_from_slice(&more);
+            if let Some(found) = separator(&octets, searched) {
+                return Ok(self.split(octets.freeze(), found));
             }
         }
-        Ok(None)
+        Ok(Section { octets: octets.freeze(), whole: false })
+    }
+
+    /// Keeps what lies behind the section for the body.
+    fn split(&mut self, mut octets: Bytes, found: Separator) -> Section {
+        self.body = Some(octets.split_off(found.body_start));
+        octets.truncate(found.section_end);
+        let whole = octets.len() <= HEADER_OCTETS_MAX;
+        Section { octets, whole }
     }
 
     /// The next octets of the body; `None` at its end, when all of the message was read and is what was written.

@@ -33,7 +33,7 @@ pub(super) fn received(hostname: &str, id: MessageId, message: &PackedMessage) -
 
 /// Adds the Date and the Message-ID that a submission lacks (RFC 6409 §8.2, §8.3).
 pub(super) fn complete(out: &mut String, hostname: &str, id: MessageId, at: Timestamp, scan: &Scan<'_>) {
-    if !scan.read {
+    if !scan.whole {
         return;
     }
     if !scan.date {

@@ -44,8 +44,8 @@ impl Unsigned {
 /// What a header section tells.
 #[derive(Debug, Default)]
 pub(super) struct Scan<'a> {
-    /// The section was looked at.
-    pub(super) read: bool,
+    /// All of the section was looked at.
+    pub(super) whole: bool,
     /// There is a Date field.
     pub(super) date: bool,
     /// There is a Message-ID field.
@@ -59,9 +59,9 @@ pub(super) struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// Looks at a section.
-    pub(super) fn of(section: &'a [u8]) -> Self {
-        let mut scan = Self { read: true, ..Self::default() };
+    /// Looks at a section, or at the beginning of one that is not `whole`.
+    pub(super) fn of(section: &'a [u8], whole: bool) -> Self {
+        let mut scan = Self { whole, ..Self::default() };
         let mut any = false;
         for line in fields(section) {
             let Ok(field) = line else {
@@ -86,14 +86,9 @@ impl<'a> Scan<'a> {
         scan
     }
 
-    /// Knows nothing: the section was too long to look at.
-    pub(super) fn unread() -> Self {
-        Self::default()
-    }
-
     /// The one domain that the one From field names.
     pub(super) fn author_domain(&self) -> Result<Domain, Unsigned> {
-        if !self.read {
+        if !self.whole {
             return Err(Unsigned::HeaderTooLong);
         }
         if self.malformed {
@@ -144,7 +139,7 @@ mod tests {
     use super::*;
 
     fn from(section: &str) -> Result<String, Unsigned> {
-        Scan::of(section.as_bytes()).author_domain().map(|domain| domain.to_string())
+        Scan::of(section.as_bytes(), true).author_domain().map(|domain| domain.to_string())
     }
 
     #[test]
@@ -173,12 +168,12 @@ mod tests {
         ] {
             assert_eq!(from(section), Err(reason), "{section}");
         }
-        assert_eq!(Scan::unread().author_domain(), Err(Unsigned::HeaderTooLong));
+        assert_eq!(Scan::of(b"From: a@b.c\r\n", false).author_domain(), Err(Unsigned::HeaderTooLong));
     }
 
     #[test]
     fn a_subject_is_decoded_and_cut_to_one_line() {
-        let subject = |section: &str| Scan::of(section.as_bytes()).take_subject();
+        let subject = |section: &str| Scan::of(section.as_bytes(), true).take_subject();
         assert_eq!(subject("Subject: plain\r\n  and folded \r\n"), "plain  and folded");
         assert_eq!(subject("Subject: =?utf-8?B?w7xiZXI=?= =?utf-8?Q?_all?=\r\n"), "\u{fc}ber all");
         assert_eq!(subject("Subject: \u{fc}ber\u{7}all\r\n"), "\u{fc}ber all");
@@ -189,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_message_without_a_field_in_front_opens_with_its_body() {
-        let opens = |section: &str| Scan::of(section.as_bytes()).opens_with_body;
+        let opens = |section: &str| Scan::of(section.as_bytes(), true).opens_with_body;
         assert!(opens("hello\r\n"));
         assert!(opens(" A: b\r\n"));
         assert!(opens("\tx\r\nFrom: a@b.c\r\n"));
