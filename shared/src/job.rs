@@ -52,7 +52,8 @@ pub struct Delivery {
     pub offset: u64,
     /// How many bytes the message has.
     pub length: u64,
-    /// The header lines put in front of the stored bytes, each ended by CRLF.
+    /// The header lines put in front of the stored bytes, each ended by CRLF; and the empty line behind them, where the
+    /// stored bytes begin with neither a header field nor that line.
     pub prefix: String,
     /// MAIL FROM.
     pub from: ReversePath,

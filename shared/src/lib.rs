@@ -2,8 +2,11 @@
 //!
 //! Arrows inside: `mail ◀ job ◀ port ◀ adapters ◀ wire`. Only `wire` names adapters.
 
+pub mod directory;
 pub mod job;
 pub mod limits;
 pub mod mail;
 pub mod pack;
+#[cfg(feature = "testkit")]
+pub mod peer;
 pub mod port;

@@ -3,6 +3,7 @@
 mod address;
 mod domain;
 mod envelope;
+pub mod header;
 mod id;
 mod reply;
 mod timestamp;

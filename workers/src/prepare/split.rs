@@ -1,0 +1,164 @@
+//! From messages to jobs: by tenant and destination, as few jobs as hold them.
+
+use std::time::Duration;
+
+use shared::job::{DELIVERIES_MAX, DeliverJob, Delivery, DeliveryKey, JOB_OCTETS_MAX, Job, RECIPIENTS_MAX};
+use shared::mail::{Domain, Recipient};
+use shared::port::Outgoing;
+
+use super::Prepared;
+
+/// What a delivery takes in JSON beside its texts, at most: names, numbers, punctuation.
+const DELIVERY_OCTETS: usize = 640;
+/// What a recipient takes beside its address.
+const RECIPIENT_OCTETS: usize = 16;
+
+/// One delivery to be: some recipients of one message at one domain.
+struct Slot {
+    message: usize,
+    part: u16,
+    recipients: Vec<Recipient>,
+    /// How long the delivery is in JSON, at most.
+    octets: usize,
+}
+
+impl Slot {
+    fn domain(&self) -> &Domain {
+        self.recipients[0].address.domain()
+    }
+}
+
+/// The jobs of a pack, each made when it is asked for: a prefix is not held once a delivery.
+pub(super) struct Jobs<'a> {
+    prepared: &'a [Prepared],
+    slots: std::iter::Peekable<std::vec::IntoIter<Slot>>,
+    /// For each job that is left, the last first, how many slots it takes.
+    sizes: Vec<usize>,
+    lifetime: Duration,
+    check: bool,
+}
+
+impl<'a> Jobs<'a> {
+    /// Takes the recipients out of `prepared`.
+    pub(super) fn of(prepared: &'a mut [Prepared], lifetime: Duration, check: bool) -> Self {
+        let mut slots = Vec::with_capacity(prepared.len());
+        for (message, prepared) in prepared.iter_mut().enumerate() {
+            let shared = octets_shared(prepared);
+            split(std::mem::take(&mut prepared.message.envelope.recipients), |part, recipients| {
+                let octets = recipients.iter().map(|to| json_octets(to.address.as_str()) + RECIPIENT_OCTETS);
+                let octets = shared + octets.sum::<usize>();
+                slots.push(Slot { message, part, recipients, octets });
+            });
+        }
+        let tenant = |slot: &Slot| &prepared[slot.message].message.tenant;
+        slots.sort_by(|a, b| {
+            (tenant(a), a.domain(), a.message, a.part).cmp(&(tenant(b), b.domain(), b.message, b.part))
+        });
+        let mut sizes = sizes(&slots, |a, b| tenant(a) == tenant(b));
+        sizes.reverse();
+        Self { prepared, slots: slots.into_iter().peekable(), sizes, lifetime, check }
+    }
+
+    fn delivery(&self, slot: Slot) -> Delivery {
+        let Prepared { id, message, prefix, subject, signed, .. } = &self.prepared[slot.message];
+        Delivery {
+            key: DeliveryKey { message: *id, domain: slot.domain().clone(), part: slot.part },
+            offset: message.offset,
+            length: message.length,
+            prefix: prefix.clone(),
+            from: message.envelope.from.clone(),
+            recipients: slot.recipients,
+            options: message.envelope.options.clone(),
+            content: message.content,
+            tenant: message.tenant.clone(),
+            subject: subject.clone(),
+            signed: signed.clone(),
+            attempt: 1,
+            accepted_at: message.received_at,
+            expires_at: message.received_at + self.lifetime,
+        }
+    }
+}
+
+impl Iterator for Jobs<'_> {
+    type Item = Outgoing;
+
+    fn next(&mut self) -> Option<Outgoing> {
+        let size = self.sizes.pop()?;
+        let slots: Vec<Slot> = self.slots.by_ref().take(size).collect();
+        let tenant = self.prepared[slots.first()?.message].message.tenant.clone();
+        let deliveries = slots.into_iter().map(|slot| self.delivery(slot)).collect();
+        let job = DeliverJob::new(deliveries, self.check);
+        Some(Outgoing { body: job.encode(), delay: Duration::ZERO, tenant })
+    }
+}
+
+/// Splits the recipients of a message by domain, in an order that is always the same, into parts of what one transaction takes.
+fn split(mut recipients: Vec<Recipient>, mut each: impl FnMut(u16, Vec<Recipient>)) {
+    recipients.sort_by(|a, b| a.address.domain().cmp(b.address.domain()));
+    let mut rest = recipients.into_iter().peekable();
+    let mut part = 0;
+    while let Some(first) = rest.next() {
+        let mut chunk = vec![first];
+        let domain = chunk[0].address.domain().clone();
+        while chunk.len() < RECIPIENTS_MAX
+            && let Some(next) = rest.next_if(|next| *next.address.domain() == domain)
+        {
+            chunk.push(next);
+        }
+        let more = rest.peek().is_some_and(|next| *next.address.domain() == domain);
+        each(part, chunk);
+        part = if more { part + 1 } else { 0 };
+    }
+}
+
+/// How many slots each job takes. Slots of one destination are kept together where one job can hold them.
+fn sizes(slots: &[Slot], same_tenant: impl Fn(&Slot, &Slot) -> bool) -> Vec<usize> {
+    let mut sizes = Vec::new();
+    let (mut count, mut octets) = (0, 0);
+    let fits = |count: usize, octets: usize| count <= DELIVERIES_MAX && octets <= JOB_OCTETS_MAX;
+    let mut previous: Option<&Slot> = None;
+    for group in slots.chunk_by(|a, b| same_tenant(a, b) && a.domain() == b.domain()) {
+        let group_octets = group.iter().map(|slot| slot.octets).sum::<usize>();
+        let tenant_ends = previous.is_some_and(|previous| !same_tenant(previous, &group[0]));
+        let together = fits(group.len(), group_octets);
+        if count > 0 && (tenant_ends || (together && !fits(count + group.len(), octets + group_octets))) {
+            sizes.push(std::mem::take(&mut count));
+            octets = 0;
+        }
+        for slot in group {
+            if count > 0 && !fits(count + 1, octets + slot.octets) {
+                sizes.push(std::mem::take(&mut count));
+                octets = 0;
+            }
+            count += 1;
+            octets += slot.octets;
+        }
+        previous = group.last();
+    }
+    if count > 0 {
+        sizes.push(count);
+    }
+    sizes
+}
+
+/// What every delivery of a message takes in JSON, but for its recipients.
+fn octets_shared(prepared: &Prepared) -> usize {
+    let Prepared { message, prefix, subject, signed, .. } = prepared;
+    DELIVERY_OCTETS
+        + [prefix.as_str(), subject, message.envelope.from.as_str(), &message.tenant.0]
+            .into_iter()
+            .chain(signed.iter().map(String::as_str))
+            .map(json_octets)
+            .sum::<usize>()
+}
+
+/// The length of `text` as a JSON string with its quotes and a comma.
+fn json_octets(text: &str) -> usize {
+    let escapes = text.bytes().map(|byte| match byte {
+        b'"' | b'\\' | b'\r' | b'\n' | b'\t' => 1,
+        ..0x20 => 5,
+        _ => 0,
+    });
+    text.len() + 3 + escapes.sum::<usize>()
+}
