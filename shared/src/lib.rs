@@ -2,7 +2,12 @@
 //!
 //! Arrows inside: `mail ◀ job ◀ port ◀ adapters ◀ wire`. Only `wire` names adapters.
 
+pub mod embedded;
 pub mod job;
 pub mod mail;
 pub mod pack;
 pub mod port;
+pub mod system;
+#[cfg(feature = "testkit")]
+pub mod testkit;
+pub mod wire;
