@@ -2,7 +2,10 @@
 //!
 //! Arrows inside: `mail ◀ job ◀ port ◀ adapters ◀ wire`. Only `wire` names adapters.
 
+pub mod config;
 pub mod directory;
+pub mod dns;
+pub mod embedded;
 pub mod job;
 pub mod limits;
 pub mod mail;
@@ -10,3 +13,8 @@ pub mod pack;
 #[cfg(feature = "testkit")]
 pub mod peer;
 pub mod port;
+pub mod system;
+pub mod telemetry;
+#[cfg(feature = "testkit")]
+pub mod testkit;
+pub mod wire;

@@ -9,6 +9,7 @@ mod directory;
 mod error;
 mod ids;
 mod keys;
+mod merge;
 mod queue;
 mod resolver;
 mod spool;

@@ -1,0 +1,69 @@
+//! Counters in SQLite: a row for each window of a name that was counted in.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::database::{Database, Durability};
+use crate::mail::Timestamp;
+use crate::port::{Counters, PortResult, Taken, Window};
+
+const OPEN: &str = "the opening of the counters";
+const TAKE: &str = "the taking of tokens";
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS counter (
+        name TEXT NOT NULL,
+        period INTEGER NOT NULL,
+        began_at INTEGER NOT NULL,
+        taken INTEGER NOT NULL,
+        PRIMARY KEY (name, period, began_at)
+    ) WITHOUT ROWID;
+";
+
+/// Counters in a database.
+pub struct SqliteCounters {
+    database: Database,
+}
+
+impl SqliteCounters {
+    /// The counters in `database`.
+    pub fn new(database: &Database) -> PortResult<Self> {
+        database.define(OPEN, SCHEMA)?;
+        Ok(Self { database: database.clone() })
+    }
+}
+
+#[async_trait]
+impl Counters for SqliteCounters {
+    async fn take(&self, window: &Window, n: u64, now: Timestamp) -> PortResult<Taken> {
+        let window = window.clone();
+        // lost with the power, a window is counted from zero once
+        self.database.write(TAKE, Durability::Ordered, move |db| take(db, &window, n, now)).await
+    }
+}
+
+fn take(db: &Connection, window: &Window, n: u64, now: Timestamp) -> rusqlite::Result<Taken> {
+    let period = i64::try_from(window.period.as_millis()).unwrap_or(i64::MAX).max(1);
+    let began_at = now.millis().saturating_sub(now.millis().rem_euclid(period));
+    let mut count =
+        db.prepare_cached("SELECT taken FROM counter WHERE name = ?1 AND period = ?2 AND began_at = ?3")?;
+    let known: Option<i64> =
+        count.query_row(params![window.name, period, began_at], |row| row.get(0)).optional()?;
+    let sum = u64::try_from(known.unwrap_or(0)).unwrap_or(0).checked_add(n);
+    let Some(taken) = sum.filter(|sum| *sum <= window.limit) else {
+        return Ok(Taken::Exhausted { until: Timestamp::from_millis(began_at.saturating_add(period)) });
+    };
+    let mut write = db.prepare_cached(
+        "INSERT INTO counter (name, period, began_at, taken) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT DO UPDATE SET taken = excluded.taken",
+    )?;
+    let stored = i64::try_from(taken).unwrap_or(i64::MAX);
+    write.execute(params![window.name, period, began_at, stored])?;
+    if known.is_none() {
+        // the one before is kept for those whose clock is a little behind
+        let mut forget =
+            db.prepare_cached("DELETE FROM counter WHERE name = ?1 AND period = ?2 AND began_at < ?3")?;
+        forget.execute(params![window.name, period, began_at.saturating_sub(period)])?;
+    }
+    Ok(Taken::Granted { left: window.limit - taken })
+}

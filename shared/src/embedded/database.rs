@@ -1,0 +1,234 @@
+//! One SQLite file: a thread that commits together what waits together, and a connection for reads.
+//!
+//! WAL: whoever reads sees the last commit and waits for nobody; other processes may read and write beside us.
+
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+use super::files;
+use crate::port::{PortError, PortResult};
+use writer::{Operation, Task};
+
+/// The version of the tables, as `user_version`.
+const VERSION: i64 = 1;
+/// How long another process may keep us from writing.
+const BUSY: Duration = Duration::from_secs(5);
+/// Operations that wait for the writer before callers are made to wait for room.
+const WAITING_MAX: usize = 1024;
+/// Page caches of the two connections, in KiB.
+const WRITER_CACHE_KIB: i64 = 4096;
+const READER_CACHE_KIB: i64 = 1024;
+/// Pages of 4 KiB in the log before they are copied into the file.
+const CHECKPOINT_PAGES: i64 = 4096;
+
+/// What a write waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// The disk: it outlives a loss of power.
+    Synced,
+    /// The kernel: it outlives the process. After a loss of power it is there if any later synced write of the same file is, as
+    /// the log is kept in order; for claims, leases and acknowledgements, whose loss only means to do or to ask again.
+    Ordered,
+}
+
+/// Why a database could not be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The file is not there, and was not to be made.
+    #[error("there is no {}: is this the right data folder?", .0.display())]
+    Missing(PathBuf),
+    /// The folder could not be made.
+    #[error("the folder of {} could not be made", path.display())]
+    Folder {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// SQLite could not open it, or did not find a database in it.
+    #[error("{} could not be opened as a database", path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        cause: rusqlite::Error,
+    },
+    /// A later release wrote it.
+    #[error("{} has version {version}, and this program reads up to version {VERSION}: use a newer spoolway", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The version it has.
+        version: i64,
+    },
+}
+
+/// A handle on a database. The last one that is dropped ends the writer, after what it was asked before.
+#[derive(Clone)]
+pub struct Database {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// Taken when dropped, which ends the writer.
+    tasks: Option<mpsc::Sender<Box<dyn Task>>>,
+    writer: Option<JoinHandle<()>>,
+    reader: Arc<Mutex<Connection>>,
+}
+
+impl Database {
+    /// Opens the database at `path`, which is made where it is not there.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let folder = path.parent().filter(|folder| *folder != Path::new(""));
+        folder
+            .map_or(Ok(()), files::make_folder)
+            .map_err(|cause| OpenError::Folder { path: path.to_owned(), cause })?;
+        let new = !path.exists();
+        let database = Self::connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
+        if new {
+            // SQLite syncs the names of its logs, not that of the file itself
+            let folder = folder.unwrap_or(Path::new("."));
+            files::sync_folder(folder).map_err(|cause| OpenError::Folder { path: path.to_owned(), cause })?;
+        }
+        Ok(database)
+    }
+
+    /// Opens the database at `path`, which must be there.
+    pub fn open_existing(path: &Path) -> Result<Self, OpenError> {
+        if !path.exists() {
+            return Err(OpenError::Missing(path.to_owned()));
+        }
+        Self::connect(path, OpenFlags::empty())
+    }
+
+    fn connect(path: &Path, create: OpenFlags) -> Result<Self, OpenError> {
+        let failed = |cause| OpenError::Sqlite { path: path.to_owned(), cause };
+        let writer = connection(path, create, WRITER_CACHE_KIB).map_err(failed)?;
+        let version: i64 =
+            writer.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+        match version {
+            0 => writer.pragma_update(None, "user_version", VERSION).map_err(failed)?,
+            VERSION => {}
+            version => return Err(OpenError::Version { path: path.to_owned(), version }),
+        }
+        let reader = connection(path, OpenFlags::empty(), READER_CACHE_KIB).map_err(failed)?;
+        let (tasks, waiting) = mpsc::channel(WAITING_MAX);
+        let thread = std::thread::Builder::new().name("sqlite writer".to_owned());
+        let writer = thread
+            .spawn(move || writer::run(&writer, waiting))
+            .map_err(|cause| OpenError::Folder { path: path.to_owned(), cause })?;
+        let reader = Arc::new(Mutex::new(reader));
+        Ok(Self { inner: Arc::new(Inner { tasks: Some(tasks), writer: Some(writer), reader }) })
+    }
+
+    /// Makes the tables of a store, where they are not there.
+    pub(super) fn define(&self, what: &'static str, schema: &'static str) -> PortResult<()> {
+        let reader = self.inner.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        reader.execute_batch(schema).map_err(|error| PortError::unknown(what, error))
+    }
+
+    /// Runs `work` in a transaction that it shares with whatever else waits, and answers when that is committed. `work` must be one
+    /// statement that writes, or be harmless when it stops half way, or open a savepoint ([`atomically`]); it
+    /// must not go on after a statement has failed and the transaction with it ([`Connection::is_autocommit`]).
+    pub(super) async fn write<T, W>(
+        &self,
+        what: &'static str,
+        durability: Durability,
+        work: W,
+    ) -> PortResult<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let stopped = || PortError::refused(what, "the database's writer has stopped");
+        let tasks = self.inner.tasks.as_ref().ok_or_else(stopped)?;
+        tasks.send(Box::new(Operation::new(what, durability, work, reply))).await.map_err(|_| stopped())?;
+        answer.await.unwrap_or_else(|_| Err(PortError::unknown(what, "the database's writer has stopped")))
+    }
+
+    /// Runs `work` soon, if the writer has room for it, and tells nobody what became of it.
+    pub(super) fn write_later<W>(&self, what: &'static str, work: W)
+    where
+        W: FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+    {
+        let (reply, _) = oneshot::channel();
+        if let Some(tasks) = &self.inner.tasks {
+            let _ = tasks.try_send(Box::new(Operation::new(what, Durability::Ordered, work, reply)));
+        }
+    }
+
+    /// Runs `work`, which only reads, beside the writer. It sees every write that was answered before.
+    pub(super) async fn read<T, W>(&self, what: &'static str, work: W) -> PortResult<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let reader = Arc::clone(&self.inner.reader);
+        files::blocking(what, move || {
+            let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&reader).map_err(|error| PortError::refused(what, error))
+        })
+        .await
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        drop(self.tasks.take());
+        if let Some(writer) = self.writer.take()
+            // an answer that nobody takes may hold the last handle, and is dropped by the writer
+            && writer.thread().id() != std::thread::current().id()
+        {
+            let _ = writer.join();
+        }
+    }
+}
+
+/// Runs `work` whole or not at all within the shared transaction.
+pub(super) fn atomically<T>(
+    connection: &Connection,
+    work: impl FnOnce() -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    connection.prepare_cached("SAVEPOINT operation")?.execute([])?;
+    let done = work();
+    if done.is_err() && !connection.is_autocommit() {
+        connection.prepare_cached("ROLLBACK TO operation")?.execute([])?;
+    }
+    if !connection.is_autocommit() {
+        connection.prepare_cached("RELEASE operation")?.execute([])?;
+    }
+    done
+}
+
+fn connection(path: &Path, create: OpenFlags, cache_kib: i64) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    if mode != "wal" {
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cache_size", -cache_kib)?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", CHECKPOINT_PAGES * 4 * 4096)?;
+    Ok(connection)
+}
+
+#[cfg(test)]
+mod tests;

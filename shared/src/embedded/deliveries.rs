@@ -1,0 +1,132 @@
+//! The state of deliveries in SQLite: a row each, its JSON beside the columns that are searched by.
+
+mod store;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+
+use super::claims;
+use super::database::{Database, Durability};
+use crate::job::{Delivery, DeliveryKey};
+use crate::mail::{MessageId, Timestamp};
+use crate::port::{Claim, Deliveries, DeliveryState, PendingCursor, PortError, PortResult, Record};
+use store::Row;
+
+const OPEN: &str = "the opening of the delivery state";
+const CLAIM: &str = "the claim of a job";
+const FINISH: &str = "the end of a claim";
+const ABANDON: &str = "the giving up of a claim";
+const RECORD: &str = "the record of an attempt";
+const READ: &str = "the read of the delivery state";
+const DUE: &str = "the lease of due deliveries";
+const FORGET: &str = "the deletion of old state";
+const RECLAIM: &str = "the release of the claims of a dead process";
+
+/// Delivery state and claims in a database.
+pub struct SqliteDeliveries {
+    database: Database,
+}
+
+impl SqliteDeliveries {
+    /// The state in `database`.
+    pub fn new(database: &Database) -> PortResult<Self> {
+        database.define(OPEN, store::SCHEMA)?;
+        database.define(OPEN, claims::SCHEMA)?;
+        Ok(Self { database: database.clone() })
+    }
+
+    /// Ends every lease, of claims and of due deliveries; tells how many. Only for the one process that holds the
+    /// [`EdgeLock`](super::EdgeLock), before its first claim: whoever held them is dead.
+    pub async fn reclaim(&self) -> PortResult<usize> {
+        let reclaim = |db: &Connection| Ok(claims::reclaim(db)? + store::reclaim(db)?);
+        self.database.write(RECLAIM, Durability::Ordered, reclaim).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> PortResult<T> {
+        self.database.read(READ, work).await
+    }
+}
+
+/// Claims and leases are [`Durability::Ordered`]: whatever is recorded under a claim comes after it in the same file, so a claim
+/// that a loss of power takes has taken every record under it along.
+#[async_trait]
+impl Deliveries for SqliteDeliveries {
+    async fn claim(&self, job: &str, holder: &str, now: Timestamp, lease: Duration) -> PortResult<Claim> {
+        let (job, holder) = (job.to_owned(), holder.to_owned());
+        let claim = move |db: &Connection| claims::claim(db, &job, &holder, now, lease);
+        self.database.write(CLAIM, Durability::Ordered, claim).await
+    }
+
+    async fn finish(&self, job: &str, holder: &str, forget_at: Timestamp) -> PortResult<()> {
+        let (job, holder) = (job.to_owned(), holder.to_owned());
+        let finish = move |db: &Connection| claims::finish(db, &job, &holder, forget_at);
+        self.database.write(FINISH, Durability::Ordered, finish).await
+    }
+
+    async fn abandon(&self, job: &str, holder: &str) -> PortResult<()> {
+        let (job, holder) = (job.to_owned(), holder.to_owned());
+        let abandon = move |db: &Connection| claims::abandon(db, &job, &holder);
+        self.database.write(ABANDON, Durability::Ordered, abandon).await
+    }
+
+    async fn record(&self, records: Vec<Record>) -> PortResult<Vec<PortResult<()>>> {
+        // the usual row is made here, beside the writer, and not on its thread
+        let rows: Vec<(Row, Record)> =
+            records.into_iter().map(|record| (Row::first(record.clone()), record)).collect();
+        let record = move |db: &Connection| {
+            let mut answers = Vec::with_capacity(rows.len());
+            for (first, record) in rows {
+                match store::record(db, &first, record) {
+                    Ok(()) => answers.push(Ok(())),
+                    // not only this record: the transaction is gone, and all of them with it
+                    Err(error) if db.is_autocommit() => return Err(error),
+                    Err(error) => answers.push(Err(PortError::refused(RECORD, error))),
+                }
+            }
+            Ok(answers)
+        };
+        self.database.write(RECORD, Durability::Synced, record).await
+    }
+
+    async fn settled(&self, keys: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>> {
+        let keys = keys.to_vec();
+        self.read(move |db| keys.iter().map(|key| store::find(db, key)).collect()).await
+    }
+
+    async fn due(
+        &self,
+        shard: u8,
+        now: Timestamp,
+        lease: Duration,
+        limit: usize,
+    ) -> PortResult<Vec<Delivery>> {
+        let due = move |db: &Connection| store::due(db, shard, now, lease, limit);
+        self.database.write(DUE, Durability::Ordered, due).await
+    }
+
+    async fn pending(
+        &self,
+        shard: u8,
+        after: Option<PendingCursor>,
+        limit: usize,
+    ) -> PortResult<Vec<DeliveryState>> {
+        self.read(move |db| store::pending(db, shard, after.as_ref(), limit)).await
+    }
+
+    async fn message(&self, message: MessageId) -> PortResult<Vec<DeliveryState>> {
+        self.read(move |db| store::message(db, message)).await
+    }
+
+    async fn forget(&self, now: Timestamp, limit: usize) -> PortResult<usize> {
+        let forget = move |db: &Connection| {
+            let claims = claims::forget(db, now, limit)?;
+            Ok(claims + store::forget(db, now, limit - claims.min(limit))?)
+        };
+        self.database.write(FORGET, Durability::Ordered, forget).await
+    }
+}

@@ -1,0 +1,205 @@
+//! A queue in SQLite, with SQS's semantics.
+
+mod store;
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+
+use super::database::{Database, Durability};
+use crate::job::JOB_OCTETS_MAX;
+use crate::mail::Timestamp;
+use crate::port::{
+    BATCH_MAX, Clock, DELAY_MAX, Depth, Outgoing, PortError, PortResult, Queue, Receipt, Received,
+};
+use store::{Found, Turn};
+
+/// Longest wait of a receive.
+const WAIT_MAX: Duration = Duration::from_secs(20);
+/// How often a waiting receive looks for what other processes have sent.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+const OPEN: &str = "the opening of a queue";
+const SEND: &str = "the sending of jobs";
+const RECEIVE: &str = "the receiving of jobs";
+const ACK: &str = "the acknowledgement of a job";
+const RELEASE: &str = "the release of a job";
+const RECLAIM: &str = "the release of the jobs of a dead process";
+const DEPTH: &str = "the count of a queue";
+const PROBE: &str = "the probe of a queue";
+
+/// What SQS keeps as attributes of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// How long a received entry stays invisible.
+    pub visibility: Duration,
+    /// How often an entry is received before it goes to the dead-letter queue.
+    pub receives_max: u32,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self { visibility: Duration::from_secs(120), receives_max: 50 }
+    }
+}
+
+/// A named queue of a database.
+pub struct SqliteQueue {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    database: Database,
+    name: Arc<str>,
+    settings: QueueSettings,
+    clock: Arc<dyn Clock>,
+    /// Told whenever an entry may have become visible, or will sooner than a waiting receive knew.
+    changed: Notify,
+}
+
+impl SqliteQueue {
+    /// The queue `name` of `database`. Another name is another queue.
+    pub fn new(
+        database: &Database,
+        name: &str,
+        settings: QueueSettings,
+        clock: Arc<dyn Clock>,
+    ) -> PortResult<Self> {
+        database.define(OPEN, store::SCHEMA)?;
+        let (database, name) = (database.clone(), name.into());
+        Ok(Self { shared: Arc::new(Shared { database, name, settings, clock, changed: Notify::new() }) })
+    }
+
+    /// Gives back at once every entry that was received and not acknowledged; tells how many. Only for the one process that holds
+    /// the [`EdgeLock`](super::EdgeLock), before its first receive: whoever received them is dead.
+    pub async fn reclaim(&self) -> PortResult<usize> {
+        let (name, now) = (Arc::clone(&self.shared.name), self.shared.clock.now());
+        let reclaim = move |db: &rusqlite::Connection| store::reclaim(db, &name, now);
+        let reclaimed = self.shared.database.write(RECLAIM, Durability::Ordered, reclaim).await?;
+        self.shared.changed.notify_one();
+        Ok(reclaimed)
+    }
+}
+
+#[async_trait]
+impl Queue for SqliteQueue {
+    async fn send(&self, batch: Vec<Outgoing>) -> PortResult<Vec<Result<(), PortError>>> {
+        if batch.len() > BATCH_MAX {
+            return Err(PortError::refused(SEND, format!("at most {BATCH_MAX} jobs are sent at once")));
+        }
+        let answers: Vec<_> = batch.iter().map(check).collect();
+        let mut good = batch;
+        let mut fits = answers.iter().map(Result::is_ok);
+        good.retain(|_| fits.next().unwrap_or(false));
+        if !good.is_empty() {
+            let (name, now) = (Arc::clone(&self.shared.name), self.shared.clock.now());
+            let send = move |db: &rusqlite::Connection| store::send(db, &name, &good, now);
+            self.shared.database.write(SEND, Durability::Synced, send).await?;
+            self.shared.changed.notify_one();
+        }
+        Ok(answers)
+    }
+
+    async fn receive(&self, max: usize, wait: Duration) -> PortResult<Vec<Received>> {
+        let max = max.clamp(1, BATCH_MAX);
+        let deadline = self.shared.clock.now() + wait.min(WAIT_MAX);
+        loop {
+            let (received, next_at) = self.shared.take(max).await?;
+            let now = self.shared.clock.now();
+            if !received.is_empty() || now >= deadline {
+                return Ok(received);
+            }
+            let until = next_at.map_or(deadline, |at| at.min(deadline));
+            tokio::select! {
+                () = self.shared.changed.notified() => {}
+                () = self.shared.clock.sleep(until.since(now).min(LOOK_EVERY)) => {}
+            }
+        }
+    }
+
+    async fn ack(&self, receipt: &Receipt) -> PortResult<()> {
+        // not even one of ours: it names nothing, as one that is out of date does
+        let Some(turn) = Turn::parse(receipt) else { return Ok(()) };
+        let name = Arc::clone(&self.shared.name);
+        let ack = move |db: &rusqlite::Connection| store::ack(db, &name, turn);
+        // lost with the power, the entry comes once more: that may happen to any entry
+        self.shared.database.write(ACK, Durability::Ordered, ack).await
+    }
+
+    async fn release(&self, receipt: &Receipt, after: Duration) -> PortResult<()> {
+        let Some(turn) = Turn::parse(receipt) else { return Ok(()) };
+        let (name, now) = (Arc::clone(&self.shared.name), self.shared.clock.now());
+        let release = move |db: &rusqlite::Connection| store::release(db, &name, turn, now, after);
+        self.shared.database.write(RELEASE, Durability::Ordered, release).await?;
+        self.shared.changed.notify_one();
+        Ok(())
+    }
+
+    async fn depth(&self) -> PortResult<Depth> {
+        let (name, now) = (Arc::clone(&self.shared.name), self.shared.clock.now());
+        self.shared.database.read(DEPTH, move |db| store::depth(db, &name, now)).await
+    }
+
+    async fn probe(&self) -> PortResult<()> {
+        let (name, now) = (Arc::clone(&self.shared.name), self.shared.clock.now());
+        let probe = move |db: &rusqlite::Connection| store::probe(db, &name, now);
+        self.shared.database.write(PROBE, Durability::Synced, probe).await
+    }
+}
+
+/// Whether an entry is one that SQS would take.
+fn check(entry: &Outgoing) -> Result<(), PortError> {
+    if entry.body.len() > JOB_OCTETS_MAX {
+        return Err(PortError::refused(SEND, format!("a job has at most {JOB_OCTETS_MAX} octets")));
+    }
+    if entry.delay > DELAY_MAX {
+        return Err(PortError::refused(SEND, format!("a delay is at most {} s", DELAY_MAX.as_secs())));
+    }
+    Ok(())
+}
+
+impl Shared {
+    /// Takes what is visible; else tells when the next entry will be.
+    async fn take(self: &Arc<Self>, max: usize) -> PortResult<(Vec<Received>, Option<Timestamp>)> {
+        let (name, now, settings) = (Arc::clone(&self.name), self.clock.now(), self.settings);
+        let mut returned = GiveBack { queue: Arc::downgrade(self), turns: Vec::new() };
+        let take = move |db: &rusqlite::Connection| {
+            let found = store::receive(db, &name, settings, max, now)?;
+            returned.turns.extend(found.entries.iter().map(|(turn, _)| *turn));
+            Ok((found, returned))
+        };
+        let (found, mut returned) = self.database.write(RECEIVE, Durability::Ordered, take).await?;
+        returned.turns.clear();
+        let Found { entries, next_at } = found;
+        if entries.len() == max {
+            // there may be more, and the one that was told is busy now
+            self.changed.notify_one();
+        }
+        let received = |(turn, body): (Turn, String)| Received {
+            receipt: turn.receipt(),
+            receives: turn.receives,
+            body,
+        };
+        Ok((entries.into_iter().map(received).collect(), next_at))
+    }
+}
+
+/// Entries that were received for a caller who may have gone away while they were: they are given back when this is dropped.
+struct GiveBack {
+    queue: Weak<Shared>,
+    turns: Vec<Turn>,
+}
+
+impl Drop for GiveBack {
+    fn drop(&mut self) {
+        let turns = std::mem::take(&mut self.turns);
+        let (Some(queue), false) = (self.queue.upgrade(), turns.is_empty()) else { return };
+        let (name, now) = (Arc::clone(&queue.name), queue.clock.now());
+        queue.database.write_later(RELEASE, move |db| {
+            turns.iter().try_for_each(|turn| store::release(db, &name, *turn, now, Duration::ZERO))
+        });
+        queue.changed.notify_one();
+    }
+}

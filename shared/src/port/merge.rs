@@ -1,0 +1,72 @@
+use super::{DeliveryState, Next, Record};
+use crate::mail::Mailbox;
+
+/// What [`Deliveries::record`](super::Deliveries::record) makes of an item, the same in every store.
+impl DeliveryState {
+    /// The item after its first record.
+    pub fn begin(record: Record) -> Self {
+        let Record { delivery, attempt, recipients, next, .. } = record;
+        let mut state = Self {
+            key: delivery.key,
+            tenant: delivery.tenant,
+            from: delivery.from,
+            subject: delivery.subject,
+            size: delivery.length,
+            signed: delivery.signed,
+            accepted_at: delivery.accepted_at,
+            expires_at: delivery.expires_at,
+            recipients,
+            attempts: vec![attempt],
+            due_at: None,
+            pending: None,
+        };
+        state.set_next(next);
+        state
+    }
+
+    /// Adds a record to the item.
+    pub fn add(&mut self, record: Record) {
+        let Record { attempt, recipients, next, .. } = record;
+        let number = attempt.number;
+        let later_is_known = self.attempts.last().is_some_and(|last| last.number > number);
+        for told in recipients {
+            match self.recipients.iter_mut().find(|known| known.address == told.address) {
+                None => self.recipients.push(told),
+                Some(known) if known.status.is_final() => {}
+                // of two deferrals, the later attempt's is the last word
+                Some(_) if later_is_known && !told.status.is_final() => {}
+                Some(known) => *known = told,
+            }
+        }
+        if let Err(place) = self.attempts.binary_search_by_key(&number, |known| known.number) {
+            self.attempts.insert(place, attempt);
+        }
+        if later_is_known {
+            self.drop_settled();
+        } else {
+            self.set_next(next);
+        }
+    }
+
+    fn set_next(&mut self, next: Next) {
+        (self.due_at, self.pending) = match next {
+            Next::Settled => (None, None),
+            Next::Due { at, delivery } => (Some(at), Some(delivery)),
+        };
+        self.drop_settled();
+    }
+
+    /// Two workers may have tried the same recipients: whoever has a final status is not tried again, and where
+    /// nobody is left, nothing is due.
+    fn drop_settled(&mut self) {
+        let Some(pending) = &mut self.pending else { return };
+        let is_settled = |address: &Mailbox| {
+            let state = self.recipients.iter().find(|state| state.address == *address);
+            state.is_some_and(|state| state.status.is_final())
+        };
+        pending.recipients.retain(|recipient| !is_settled(&recipient.address));
+        if pending.recipients.is_empty() {
+            (self.due_at, self.pending) = (None, None);
+        }
+    }
+}

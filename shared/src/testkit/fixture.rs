@@ -1,0 +1,69 @@
+//! How a suite gets at an adapter.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::port::Clock;
+use crate::system::SystemClock;
+
+/// Makes stores of one adapter for a suite.
+#[async_trait]
+pub trait Fixture<P: ?Sized + Send + Sync>: Send + Sync {
+    /// A store with nothing in it, which nobody else uses.
+    async fn fresh(&self) -> Box<dyn Store<P>>;
+
+    /// How long things take here.
+    fn windows(&self) -> Windows {
+        Windows::default()
+    }
+}
+
+/// A store that several handles can be opened on. It lasts as long as this value.
+#[async_trait]
+pub trait Store<P: ?Sized>: Send + Sync {
+    /// One more handle, which shares nothing with the others but the store.
+    async fn open(&self) -> Arc<P>;
+}
+
+/// How long things take in a store.
+#[derive(Debug, Clone, Copy)]
+pub struct Windows {
+    /// How long anything may take before it counts as never.
+    pub patience: Duration,
+    /// The visibility timeout of the queues that the fixture makes.
+    pub visibility: Duration,
+    /// How often those queues let an entry be received.
+    pub receives_max: u32,
+    /// The shortest delay of an entry that can be told from none.
+    pub delay: Duration,
+}
+
+impl Default for Windows {
+    fn default() -> Self {
+        Self {
+            patience: Duration::from_secs(20),
+            visibility: Duration::from_millis(400),
+            receives_max: 3,
+            delay: Duration::from_millis(400),
+        }
+    }
+}
+
+/// Asks again until `question` has an answer; fails the test, naming `what`, if it has none within `patience` of real time.
+pub async fn eventually<T, F>(what: &str, patience: Duration, mut question: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let clock = SystemClock;
+    let deadline = clock.now() + patience;
+    loop {
+        if let Some(answer) = question().await {
+            return answer;
+        }
+        assert!(clock.now() < deadline, "not within {patience:?}: {what}");
+        clock.sleep(Duration::from_millis(5)).await;
+    }
+}
