@@ -2,7 +2,9 @@
 //!
 //! Arrows inside: `mail ◀ job ◀ port ◀ adapters ◀ wire`. Only `wire` names adapters.
 
+pub mod config;
 pub mod job;
 pub mod mail;
 pub mod pack;
 pub mod port;
+pub mod telemetry;
