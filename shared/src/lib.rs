@@ -3,8 +3,10 @@
 //! Arrows inside: `mail ◀ job ◀ port ◀ adapters ◀ wire`. Only `wire` names adapters.
 
 pub mod config;
+pub mod directory;
 pub mod job;
 pub mod mail;
 pub mod pack;
 pub mod port;
+pub mod system;
 pub mod telemetry;

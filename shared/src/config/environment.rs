@@ -19,7 +19,8 @@ pub(super) struct Environment {
 
 impl Environment {
     pub(super) fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        let ours = |name: &str| name.starts_with(PREFIX) && !FOREIGN.iter().any(|word| name.starts_with(word));
+        let ours =
+            |name: &str| name.starts_with(PREFIX) && !FOREIGN.iter().any(|word| name.starts_with(word));
         let variables = variables.into_iter().filter(|(name, _)| ours(name)).collect();
         Self { variables, known: BTreeSet::new() }
     }
@@ -57,8 +58,7 @@ pub(super) fn table(text: &str) -> Result<Value, &'static str> {
 
 /// `key=value, key=value; key=value`
 pub(super) fn tables(text: &str) -> Result<Value, &'static str> {
-    let tables: Option<Vec<Value>> =
-        items(text, ';').map(|entry| pairs(entry).map(Value::Table)).collect();
+    let tables: Option<Vec<Value>> = items(text, ';').map(|entry| pairs(entry).map(Value::Table)).collect();
     tables.map(Value::Array).ok_or("write it as key=value, key=value; key=value")
 }
 

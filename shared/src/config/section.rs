@@ -47,7 +47,14 @@ struct Found {
 
 impl<'a> Section<'a> {
     pub(super) fn root(notes: &'a mut Notes, table: Table) -> Self {
-        Self { notes, path: String::new(), table, asked: BTreeSet::new(), by_environment: true, lists_as_text: false }
+        Self {
+            notes,
+            path: String::new(),
+            table,
+            asked: BTreeSet::new(),
+            by_environment: true,
+            lists_as_text: false,
+        }
     }
 
     /// The setting `key`, or `default` where it is not set.
@@ -81,7 +88,11 @@ impl<'a> Section<'a> {
                 text.split_whitespace().map(|item| Value::String(item.to_owned())).collect()
             }
             _ => {
-                self.note(name, "it is one value where a list is wanted", format!("use a list of {}", T::RIGHT));
+                self.note(
+                    name,
+                    "it is one value where a list is wanted",
+                    format!("use a list of {}", T::RIGHT),
+                );
                 return default;
             }
         };
@@ -224,7 +235,9 @@ impl<'a> Section<'a> {
         for key in std::mem::take(&mut self.table).keys() {
             let right = match nearest(key, self.asked.iter().map(String::as_str)) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the keys here are {}", Vec::from_iter(self.asked.iter().cloned()).join(", ")),
+                None => {
+                    format!("the keys here are {}", Vec::from_iter(self.asked.iter().cloned()).join(", "))
+                }
             };
             let path = self.path_of(key);
             self.note(path, "there is no such setting", right);
@@ -242,6 +255,7 @@ impl<'a> Section<'a> {
 
 /// A key as TOML writes it.
 fn quoted(key: &str) -> String {
-    let bare = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let bare =
+        !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     if bare { key.to_owned() } else { format!("\"{key}\"") }
 }

@@ -23,7 +23,8 @@ fn sample(root: &mut Section<'_>) -> Sample {
         hostname,
         lifetime: retry.value("lifetime", Duration::from_secs(5)),
         schedule: retry.list("schedule", vec![Duration::from_secs(1)]),
-        domains: retry.named("domains", |name, domain| (name.to_owned(), domain.list("schedule", Vec::new()))),
+        domains: retry
+            .named("domains", |name, domain| (name.to_owned(), domain.list("schedule", Vec::new()))),
         routes,
         listeners: listeners.unwrap_or_default(),
     })

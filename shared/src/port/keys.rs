@@ -1,6 +1,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use super::PortResult;
 use crate::mail::Domain;
@@ -19,7 +20,8 @@ pub trait Keys: Send + Sync {
 }
 
 /// The algorithm of a signing key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum KeyAlgorithm {
     /// `rsa-sha256` (RFC 6376 §3.3.2).
     Rsa,

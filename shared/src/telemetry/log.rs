@@ -91,9 +91,9 @@ fn subscriber(settings: &LogSettings, lines: Lines) -> Box<dyn Subscriber + Send
         .with_env_filter(filter);
     match settings.format {
         LogFormat::Text => Box::new(builder.compact().with_target(false).finish()),
-        LogFormat::Json => {
-            Box::new(builder.json().flatten_event(true).with_current_span(true).with_span_list(false).finish())
-        }
+        LogFormat::Json => Box::new(
+            builder.json().flatten_event(true).with_current_span(true).with_span_list(false).finish(),
+        ),
     }
 }
 
@@ -124,7 +124,8 @@ mod tests {
 
     #[test]
     fn json_is_one_flat_object_an_event() {
-        let text = logged(LogFormat::Json, "info", || tracing::warn!(message_id = "abc-0", octets = 7, "accepted"));
+        let text =
+            logged(LogFormat::Json, "info", || tracing::warn!(message_id = "abc-0", octets = 7, "accepted"));
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((&line["level"], &line["message"]), (&"WARN".into(), &"accepted".into()));
         assert_eq!((&line["message_id"], &line["octets"]), (&"abc-0".into(), &7.into()));
