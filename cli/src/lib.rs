@@ -1,5 +1,173 @@
-//! Stub.
-/// Stub.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+//! The `spoolway` command: `dev`, `serve`, `trace`, `queue`, `domain`, `send`.
+//!
+//! Each command is a function from what it needs (ports, settings, a stream) to what it writes. Only this file reads the process: its
+//! arguments, its environment, its terminal. Only [`edge`] joins the parts.
+
+mod args;
+mod boot;
+mod dev;
+mod domain;
+mod edge;
+mod exit;
+mod limits;
+mod queue;
+mod screen;
+mod send;
+mod serve;
+mod settings;
+mod signal;
+mod trace;
+
+use std::future::Future;
+use std::io::{self, IsTerminal as _, Read as _, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use shared::telemetry::{LogFormat, LogGuard, LogSettings};
+
+use args::{Cli, Command, DATA, DomainAction, Place};
+use edge::Stores;
+use exit::{Exit, Failure, Outcome};
+use screen::Screen;
+use settings::{Log, Settings};
+
+/// Runs the command that the arguments of this process name.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // help and version are errors to clap, and go to standard output
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    // rustls asks for the process's provider wherever none is named; a second install changes nothing
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.text.is_empty() {
+                let _ = writeln!(io::stderr(), "spoolway: {}", failure.text);
+            }
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(command: Command) -> Outcome {
+    let (out, screen) = (&mut io::stdout().lock() as &mut dyn Write, screen());
+    match command {
+        Command::Dev(args) => {
+            let settings = dev::settings(&args)?;
+            let _log = start_log(&settings.log)?;
+            let program = std::env::args().next().unwrap_or_else(|| "spoolway".to_owned());
+            boot::run(&settings, |running| {
+                dev::announce(&settings, running, &program, args.json, screen, out)
+            })
+        }
+        Command::Serve(args) => {
+            let settings =
+                serve::settings(args.config.as_deref(), environment(), args.check && args.json, out)?;
+            if args.check {
+                return serve::announce_good(args.json, out);
+            }
+            let _log = start_log(&settings.log)?;
+            boot::run(&settings, |running| serve::announce(&settings, running, args.json, out))
+        }
+        Command::Trace(args) => beside_edge(&args.place, |stores| async move {
+            let ports =
+                trace::Ports { spool: stores.spool, deliveries: stores.deliveries, now: stores.clock.now() };
+            trace::run(&ports, args.id, args.json, screen, out).await
+        }),
+        Command::Queue(args) => beside_edge(&args.place, |stores| async move {
+            let Stores { deliveries, inbound, outbound, clock, .. } = stores;
+            let ports = queue::Ports { deliveries, inbound, outbound, now: clock.now() };
+            queue::run(&ports, args.json, screen, out).await
+        }),
+        Command::Domain(args) => run_domain(args.action, screen, out),
+        Command::Send(args) => {
+            let content = read_content(&args.file)?;
+            let submission = send::Submission { from: args.from, to: args.to, content };
+            let mut errors = io::stderr();
+            let shown = args.verbose.then_some(&mut errors as &mut dyn Write);
+            send::run(&args.server, &submission, args.json, out, shown)
+        }
+    }
+}
+
+fn run_domain(action: DomainAction, screen: Screen, out: &mut dyn Write) -> Outcome {
+    let ports = |stores: Stores| domain::Ports {
+        directory: stores.directory,
+        keys: stores.keys,
+        ids: stores.ids,
+        now: stores.clock.now(),
+        generate: edge::generate_key,
+    };
+    match action {
+        DomainAction::Add { name, selector, place, json } => beside_edge(&place, |stores| async move {
+            domain::add(&ports(stores), &name, selector.as_deref(), json, screen, out).await
+        }),
+        DomainAction::List { place, json } => {
+            beside_edge(&place, |stores| async move { domain::list(&ports(stores), json, screen, out).await })
+        }
+        DomainAction::Show { name, place, json } => beside_edge(&place, |stores| async move {
+            domain::show(&ports(stores), &name, json, screen, out).await
+        }),
+    }
+}
+
+/// Runs `work` with the stores of an edge, which may be running or not. Makes nothing that is not there.
+fn beside_edge<F: Future<Output = Outcome>>(place: &Place, work: impl FnOnce(Stores) -> F) -> Outcome {
+    let settings = match &place.config {
+        Some(config) => serve::settings(Some(config), environment(), false, &mut io::sink())?,
+        None => Settings::new(dev::localhost(), place.data.clone().unwrap_or_else(|| PathBuf::from(DATA))),
+    };
+    if !settings.data.is_dir() {
+        let text = format!(
+            "there is no data folder {}; name the edge's own with --data DIR or --config FILE",
+            settings.data.display()
+        );
+        return Err(Failure::new(Exit::NoInput, text));
+    }
+    let _log = start_log(&Log { filter: "warn".parse().unwrap_or_default(), ..Log::default() })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::io("the runtime does not start", &error))?;
+    runtime.block_on(async { work(edge::open_stores(&settings).await?).await })
+}
+
+fn read_content(file: &Path) -> Outcome<Vec<u8>> {
+    let failed = |error: io::Error| Failure::io(file.display(), &error);
+    if file != Path::new("-") {
+        return std::fs::read(file).map_err(failed);
+    }
+    let mut content = Vec::new();
+    io::stdin().lock().read_to_end(&mut content).map_err(failed)?;
+    Ok(content)
+}
+
+/// The environment as text; what is not UTF-8 in it is no setting of ours, or a wrong one.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
+}
+
+/// Whether `NO_COLOR` asks for none (<https://no-color.org>).
+fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+fn screen() -> Screen {
+    if !io::stdout().is_terminal() {
+        return Screen::default();
+    }
+    let width = terminal_size::terminal_size().map(|(terminal_size::Width(width), _)| usize::from(width));
+    Screen { colour: !no_color(), width }
+}
+
+fn start_log(log: &Log) -> Outcome<LogGuard> {
+    let terminal = io::stderr().is_terminal();
+    let format = log.format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
+    let settings = LogSettings { format, filter: log.filter.clone(), colour: terminal && !no_color() };
+    shared::telemetry::init(&settings).map_err(|error| Failure::io("the log does not start", &error))
 }

@@ -1,0 +1,259 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use shared::mail::{Domain, Mailbox, ReversePath};
+use shared::telemetry::LogFilter;
+use workers::deliver::Route;
+
+use crate::exit::CODES;
+
+/// Where data lies unless something else is said.
+pub(crate) const DATA: &str = "./.spoolway";
+const SMTP: &str = "127.0.0.1:2525";
+
+/// A serverless SMTP edge: takes mail, keeps it safe, signs it, delivers it, and can tell what became of it.
+#[derive(Debug, Parser)]
+#[command(name = "spoolway", version, after_help = CODES, max_term_width = 100)]
+#[command(disable_help_subcommand = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run an edge for development: nothing to set up, no mail leaves this machine.
+    Dev(Dev),
+    /// Run an edge as a configuration says.
+    Serve(Serve),
+    /// Tell the whole story of a message.
+    Trace(Trace),
+    /// Show what waits to be delivered.
+    Queue(Queue),
+    /// Sign the mail of a domain.
+    Domain(DomainArgs),
+    /// Submit a file over SMTP.
+    Send(Send),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  spoolway dev
+  spoolway dev --smtp 127.0.0.1:25 --data /tmp/mail
+  spoolway dev --route '*=smtp://127.0.0.1:1025' --route 'example.org=discard'
+
+A target is `mx` (the domain's own servers), `smtp://host:port`, `inbox` (.eml files) or `discard`; the
+most specific DOMAIN wins: `a.example.org`, then `*.example.org`, then `*`.")]
+pub(crate) struct Dev {
+    /// Listen for SMTP here; a loopback address, because mail for anywhere is taken from anyone.
+    #[arg(long, value_name = "ADDR", default_value = SMTP)]
+    pub(crate) smtp: SocketAddr,
+    /// Keep data in this folder.
+    #[arg(long, value_name = "DIR", default_value = DATA)]
+    pub(crate) data: PathBuf,
+    /// How mail for a domain leaves [default: *=inbox].
+    #[arg(long, value_name = "DOMAIN=TARGET")]
+    pub(crate) route: Vec<RouteRule>,
+    /// The name this edge goes by.
+    #[arg(long, value_name = "NAME", default_value = "localhost")]
+    pub(crate) hostname: Domain,
+    /// Answer GET /metrics and GET /health here.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<SocketAddr>,
+    /// What to log: a level, or directives such as info,ingress=debug.
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub(crate) log_level: LogFilter,
+    /// Say what is running as JSON, on one line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  spoolway serve --config spoolway.toml
+  spoolway serve --config spoolway.toml --check
+  SPOOLWAY_HOSTNAME=mx.example.com spoolway serve
+
+Every setting can also be given as an environment variable, which wins: retry.lifetime is
+SPOOLWAY_RETRY_LIFETIME. spoolway.example.toml lists them all.")]
+pub(crate) struct Serve {
+    /// The configuration; without it, the environment says everything.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Only tell whether the configuration is good.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// With --check: answer as JSON. Else: say what is running as JSON, on one line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which edge is meant.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Place {
+    /// The data folder of the edge [default: ./.spoolway].
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    pub(crate) data: Option<PathBuf>,
+    /// The configuration of the edge.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  spoolway trace 019aa4c3f1f07a3e8c6d2b1f0a9e8d7c-0
+  spoolway trace 019aa4c3f1f07a3e8c6d2b1f0a9e8d7c-0 --json | jq .status")]
+pub(crate) struct Trace {
+    /// What 250 answered with: `queued as ID`.
+    #[arg(value_name = "ID")]
+    pub(crate) id: shared::mail::MessageId,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Answer as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Queue {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Answer as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DomainArgs {
+    #[command(subcommand)]
+    pub(crate) action: DomainAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DomainAction {
+    /// Make an RSA-2048 and an Ed25519 key for a domain, and print the DNS records to publish.
+    #[command(after_help = "\
+Examples:
+  spoolway domain add example.com
+  spoolway domain add example.com --selector mail --config spoolway.toml")]
+    Add {
+        /// The domain of the From addresses to sign.
+        name: Domain,
+        /// Call the keys NAMEr (RSA) and NAMEe (Ed25519) [default: s and today's date, s20261121].
+        #[arg(long, value_name = "NAME")]
+        selector: Option<String>,
+        #[command(flatten)]
+        place: Place,
+        /// Answer as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the domains that are signed for.
+    List {
+        #[command(flatten)]
+        place: Place,
+        /// Answer as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the DNS records of a domain again.
+    Show {
+        /// The domain.
+        name: Domain,
+        #[command(flatten)]
+        place: Place,
+        /// Answer as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  spoolway send --from a@example.com --to b@example.org --file message.eml
+  printf 'Subject: hello\\n\\nIt works.\\n' | spoolway send --from a@example.com --to b@example.org --file - -v
+
+The file is sent as it is, but for its line ends, which become CRLF.")]
+pub(crate) struct Send {
+    /// Who is told when the message cannot be delivered; <> for nobody.
+    #[arg(long, value_name = "ADDRESS", value_parser = reverse_path)]
+    pub(crate) from: ReversePath,
+    /// Who gets it; may be given several times.
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    pub(crate) to: Vec<Mailbox>,
+    /// The message with its headers; - reads standard input.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) file: PathBuf,
+    /// The server to submit it to.
+    #[arg(long, value_name = "HOST:PORT", default_value = SMTP)]
+    pub(crate) server: String,
+    /// Show the dialogue on standard error.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+    /// Answer as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn reverse_path(text: &str) -> Result<ReversePath, shared::mail::AddressError> {
+    let inner = text.strip_prefix('<').and_then(|text| text.strip_suffix('>')).unwrap_or(text);
+    ReversePath::try_from(inner.to_owned())
+}
+
+/// `DOMAIN=TARGET`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RouteRule {
+    pub(crate) pattern: String,
+    pub(crate) route: Route,
+}
+
+impl std::str::FromStr for RouteRule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (pattern, route) = text.split_once('=').ok_or("write it as DOMAIN=TARGET, such as *=inbox")?;
+        let route = route.parse().map_err(|error: workers::deliver::RouteError| error.to_string())?;
+        workers::deliver::Routes::new(Route::Inbox)
+            .add(pattern, Route::Inbox)
+            .map_err(|_| format!("`{pattern}` is no domain: use example.org, *.example.org or *"))?;
+        Ok(Self { pattern: pattern.to_owned(), route })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_route_rule_says_what_is_wrong_with_it() {
+        assert!("*=inbox".parse::<RouteRule>().is_ok());
+        assert!("*.example.org=smtp://h:25".parse::<RouteRule>().is_ok());
+        for (text, part) in
+            [("inbox", "DOMAIN=TARGET"), ("*=nowhere", "smtp://host:port"), ("a b=mx", "no domain")]
+        {
+            let error = text.parse::<RouteRule>().unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_written_as_two_brackets() {
+        assert_eq!(reverse_path("<>"), Ok(ReversePath::Null));
+        assert_eq!(reverse_path("<a@b.c>").unwrap().as_str(), "a@b.c");
+        assert!(reverse_path("a@b.c> SIZE=1").is_err());
+    }
+}

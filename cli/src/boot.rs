@@ -1,0 +1,31 @@
+//! The life of an edge in one process: build, announce, serve, drain.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::edge::{Edge, Running};
+use crate::exit::{Failure, Outcome};
+use crate::settings::Settings;
+use crate::signal::Signals;
+
+/// Longest wait, at the very end, for threads in the middle of a system call.
+const THREADS_TIME: Duration = Duration::from_secs(1);
+
+/// Runs an edge until a signal ends it. `announce` is told what is running once all of it is.
+pub(crate) fn run(settings: &Settings, announce: impl FnOnce(&Running) -> Outcome) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::io("the runtime does not start", &error))?;
+    let ended = runtime.block_on(async {
+        let signals = Signals::listen()?;
+        let edge = Edge::build(settings).await?;
+        announce(edge.running())?;
+        let drain = CancellationToken::new();
+        let watch = tokio::spawn(signals.watch(drain.clone()));
+        let ended = edge.run(drain).await;
+        watch.abort();
+        ended
+    });
+    runtime.shutdown_timeout(THREADS_TIME);
+    ended
+}

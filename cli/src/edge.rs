@@ -1,0 +1,198 @@
+//! The assembly: settings in, a whole edge out. The one file that knows how the parts are joined.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use shared::config::Mistake;
+use shared::port::{Clock, Deliveries, Directory, Ids, KeyAlgorithm, Keys, Queue, SigningKey, Spool};
+use shared::system::{SystemClock, SystemIds};
+use shared::telemetry::{Health, HttpServer, Metrics};
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::exit::{Exit, Failure, Outcome};
+use crate::limits::{DRAIN_TIME, INGRESS_HEAD_START};
+use crate::settings::Settings;
+
+/// The stores of an edge, open.
+pub(crate) struct Stores {
+    pub(crate) spool: Arc<dyn Spool>,
+    pub(crate) inbound: Arc<dyn Queue>,
+    pub(crate) outbound: Arc<dyn Queue>,
+    pub(crate) deliveries: Arc<dyn Deliveries>,
+    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) keys: Arc<dyn Keys>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+}
+
+/// What an edge answers on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Running {
+    pub(crate) smtp: Vec<SocketAddr>,
+    pub(crate) http: Option<SocketAddr>,
+}
+
+/// Something that runs until it is told to stop, and then ends what it has begun.
+type Part = Box<dyn FnOnce(CancellationToken) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+/// A whole edge in one process, listening and not yet serving.
+pub(crate) struct Edge {
+    running: Running,
+    clock: Arc<dyn Clock>,
+    health: Arc<Health>,
+    ingress: Part,
+    /// The pollers of prepare and deliver, and the sweep, each with its name.
+    workers: Vec<(&'static str, Part)>,
+    http: Option<HttpServer>,
+}
+
+impl Edge {
+    /// Opens the stores and the sockets.
+    pub(crate) async fn build(settings: &Settings) -> Outcome<Self> {
+        let stores = open_stores(settings).await?;
+        let clock = Arc::clone(&stores.clock);
+        let health = Health::new(Arc::clone(&clock))
+            .with_spool("spool", Arc::clone(&stores.spool))
+            .with_queue("inbound", Arc::clone(&stores.inbound))
+            .with_queue("outbound", Arc::clone(&stores.outbound));
+        let health = Arc::new(health);
+        let http = match settings.http {
+            Some(address) => Some(bind_http(address, &health, &clock).await?),
+            None => None,
+        };
+        let workers = workers(settings, &stores)?;
+        let (smtp, ingress) = ingress(settings, &stores).await?;
+        let running = Running { smtp, http: http.as_ref().map(HttpServer::address) };
+        Ok(Self { running, clock, health, ingress, workers, http })
+    }
+
+    /// What it answers on.
+    pub(crate) fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// Serves until `drain` is cancelled: then ingress ends first, then the workers, then metrics and health. What is not done in
+    /// time is done after the next start. A part that ends by itself ends the edge.
+    pub(crate) async fn run(self, drain: CancellationToken) -> Outcome {
+        let stop = CancellationToken::new();
+        // health is told to the very end, so that an edge that drains is seen to
+        let _http = self.http.map(|http| AbortOnDrop(tokio::spawn(http.serve(std::future::pending()))));
+        let mut workers = JoinSet::new();
+        for (name, part) in self.workers {
+            let running = part(stop.clone());
+            workers.spawn(async move {
+                running.await;
+                name
+            });
+        }
+        let mut ingress = JoinSet::new();
+        let running = (self.ingress)(drain.clone());
+        ingress.spawn(async move {
+            running.await;
+            "ingress"
+        });
+        let ended = tokio::select! {
+            () = drain.cancelled() => None,
+            Some(ended) = ingress.join_next() => Some(ended),
+            Some(ended) = workers.join_next() => Some(ended),
+        };
+        self.health.drain();
+        drain.cancel();
+        drain_in_order(&self.clock, ingress, workers, &stop).await;
+        match ended {
+            None => Ok(()),
+            Some(ended) => Err(ended_by_itself(ended)),
+        }
+    }
+}
+
+/// Ends ingress, and then the workers: with a head start only, so that both have time within [`DRAIN_TIME`].
+async fn drain_in_order(
+    clock: &Arc<dyn Clock>,
+    mut ingress: JoinSet<&'static str>,
+    mut workers: JoinSet<&'static str>,
+    stop: &CancellationToken,
+) {
+    let in_order = async {
+        let first = clock.timeout(INGRESS_HEAD_START, async { while ingress.join_next().await.is_some() {} });
+        first.await;
+        stop.cancel();
+        while ingress.join_next().await.is_some() {}
+        while workers.join_next().await.is_some() {}
+    };
+    match clock.timeout(DRAIN_TIME, in_order).await {
+        Some(()) => tracing::info!("drained"),
+        None => tracing::warn!("not all work ended in time; it goes on after the next start"),
+    }
+}
+
+fn ended_by_itself(ended: Result<&'static str, JoinError>) -> Failure {
+    let text = match ended {
+        Ok(name) => format!("{name} ended by itself; this is a fault of the program"),
+        Err(error) => format!("a part of the edge failed: {error}"),
+    };
+    tracing::error!("{text}");
+    Failure::new(Exit::Internal, text)
+}
+
+/// A task that ends with its owner.
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn bind_http(address: SocketAddr, health: &Arc<Health>, clock: &Arc<dyn Clock>) -> Outcome<HttpServer> {
+    let metrics = Metrics::install().map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+    HttpServer::bind(address, metrics, Arc::clone(health), Arc::clone(clock))
+        .await
+        .map_err(|error| cannot_listen(address, &error))
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
+    let exit = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => Exit::Forbidden,
+        _ => Exit::Unavailable,
+    };
+    Failure::new(exit, format!("cannot listen on {address}: {error}"))
+}
+
+// From here on: the seams to the parts.
+
+const NOT_JOINED: &str = "this part is not joined yet";
+
+/// Every mistake in the store URLs that can be found without opening them.
+pub(crate) fn check_stores(_settings: &Settings) -> Vec<Mistake> {
+    Vec::new()
+}
+
+/// Opens the stores beside or within an edge.
+#[expect(clippy::unused_async, reason = "the stores are opened here")]
+pub(crate) async fn open_stores(_settings: &Settings) -> Outcome<Stores> {
+    let (_clock, _ids) = (Arc::new(SystemClock), Arc::new(SystemIds::default()));
+    Err(Failure::new(Exit::Internal, NOT_JOINED))
+}
+
+/// Makes a signing key: its private half, and its public half in base64.
+pub(crate) fn generate_key(_algorithm: KeyAlgorithm) -> Outcome<(SigningKey, String)> {
+    Err(Failure::new(Exit::Internal, NOT_JOINED))
+}
+
+/// The SMTP server, listening.
+#[expect(clippy::unused_async, reason = "the sockets are opened here")]
+async fn ingress(_settings: &Settings, _stores: &Stores) -> Outcome<(Vec<SocketAddr>, Part)> {
+    Err(Failure::new(Exit::Internal, NOT_JOINED))
+}
+
+/// The pollers of prepare and deliver, and the sweep.
+fn workers(_settings: &Settings, _stores: &Stores) -> Outcome<Vec<(&'static str, Part)>> {
+    Err(Failure::new(Exit::Internal, NOT_JOINED))
+}
+
+#[cfg(test)]
+mod tests;

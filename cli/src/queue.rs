@@ -1,0 +1,186 @@
+//! `spoolway queue`: what waits to be delivered, by destination, and how full the queues are.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::Write;
+use std::sync::Arc;
+
+use serde::Serialize;
+use shared::mail::{Domain, MessageId, Timestamp};
+use shared::port::{
+    Attempt, DUE_SHARDS, Deliveries, DeliveryState, Depth, PendingCursor, Queue, RecipientStatus,
+};
+
+use crate::exit::Outcome;
+use crate::limits::PENDING_PAGE;
+use crate::screen::{Screen, Table, Tone, count, due, span, write_json};
+use crate::trace::{ReplyStory, rfc3339};
+
+/// What the command needs of an edge.
+pub(crate) struct Ports {
+    pub(crate) deliveries: Arc<dyn Deliveries>,
+    pub(crate) inbound: Arc<dyn Queue>,
+    pub(crate) outbound: Arc<dyn Queue>,
+    pub(crate) now: Timestamp,
+}
+
+/// Writes what waits.
+pub(crate) async fn run(ports: &Ports, json: bool, screen: Screen, out: &mut dyn Write) -> Outcome {
+    let view = View {
+        destinations: destinations(ports.deliveries.as_ref()).await?,
+        queues: Queues {
+            inbound: DepthView::from(ports.inbound.depth().await?),
+            outbound: DepthView::from(ports.outbound.depth().await?),
+        },
+    };
+    if json { write_json(out, &view) } else { write_text(&view, ports.now, screen, out) }
+}
+
+/// As JSON, the answer of `queue --json`: fields are added, never changed.
+#[derive(Debug, Serialize)]
+struct View {
+    /// Destinations with deferred mail, those with the most recipients first.
+    destinations: Vec<Destination>,
+    queues: Queues,
+}
+
+#[derive(Debug, Serialize)]
+struct Queues {
+    inbound: DepthView,
+    outbound: DepthView,
+}
+
+#[derive(Debug, Serialize)]
+struct Destination {
+    domain: Domain,
+    messages: u64,
+    recipients: u64,
+    #[serde(with = "rfc3339")]
+    oldest: Timestamp,
+    #[serde(with = "rfc3339::option")]
+    next_attempt_at: Option<Timestamp>,
+    last_reply: Option<ReplyStory>,
+    #[serde(skip)]
+    last_line: String,
+}
+
+#[derive(Debug, Serialize)]
+struct DepthView {
+    ready: u64,
+    in_flight: u64,
+    delayed: u64,
+    dead: u64,
+    #[serde(with = "rfc3339::option")]
+    oldest: Option<Timestamp>,
+}
+
+impl From<Depth> for DepthView {
+    fn from(Depth { ready, in_flight, delayed, dead, oldest }: Depth) -> Self {
+        Self { ready, in_flight, delayed, dead, oldest }
+    }
+}
+
+/// What is known of a destination so far.
+struct Tally {
+    messages: HashSet<MessageId>,
+    recipients: u64,
+    oldest: Timestamp,
+    due_at: Option<Timestamp>,
+    last: Option<Attempt>,
+}
+
+async fn destinations(deliveries: &dyn Deliveries) -> Outcome<Vec<Destination>> {
+    let mut tallies = BTreeMap::new();
+    for shard in 0..DUE_SHARDS {
+        let mut after = None;
+        loop {
+            let page = deliveries.pending(shard, after.take(), PENDING_PAGE).await?;
+            let full = page.len() >= PENDING_PAGE;
+            after = page
+                .last()
+                .and_then(|state| Some(PendingCursor { due_at: state.due_at?, key: state.key.clone() }));
+            page.into_iter().for_each(|state| add(&mut tallies, state));
+            if !full || after.is_none() {
+                break;
+            }
+        }
+    }
+    let mut all: Vec<Destination> = tallies.into_iter().map(Destination::from).collect();
+    all.sort_by_key(|destination| std::cmp::Reverse(destination.recipients));
+    Ok(all)
+}
+
+fn add(tallies: &mut BTreeMap<Domain, Tally>, state: DeliveryState) {
+    let accepted_at = state.accepted_at;
+    let tally = tallies.entry(state.key.domain).or_insert_with(|| Tally {
+        messages: HashSet::new(),
+        recipients: 0,
+        oldest: accepted_at,
+        due_at: None,
+        last: None,
+    });
+    tally.messages.insert(state.key.message);
+    let deferred = state.recipients.iter().filter(|recipient| recipient.status == RecipientStatus::Deferred);
+    tally.recipients += deferred.count() as u64;
+    tally.oldest = tally.oldest.min(accepted_at);
+    tally.due_at = [tally.due_at, state.due_at].into_iter().flatten().min();
+    let last = state.attempts.into_iter().next_back();
+    tally.last = tally.last.take().into_iter().chain(last).max_by_key(|attempt| attempt.ended_at);
+}
+
+impl From<(Domain, Tally)> for Destination {
+    fn from((domain, tally): (Domain, Tally)) -> Self {
+        let reply = tally.last.map(|attempt| attempt.reply);
+        Self {
+            domain,
+            messages: tally.messages.len() as u64,
+            recipients: tally.recipients,
+            oldest: tally.oldest,
+            next_attempt_at: tally.due_at,
+            last_line: reply.as_ref().map(crate::screen::reply_line).unwrap_or_default(),
+            last_reply: reply.as_ref().map(ReplyStory::from),
+        }
+    }
+}
+
+fn write_text(view: &View, now: Timestamp, screen: Screen, out: &mut dyn Write) -> Outcome {
+    if view.destinations.is_empty() {
+        writeln!(out, "No mail is deferred.")?;
+    } else {
+        let mut table = Table::new(
+            &["destination", "messages", "recipients", "oldest", "next try", "last reply"],
+            &[1, 2],
+        );
+        for row in &view.destinations {
+            table.row(vec![
+                row.domain.to_string(),
+                row.messages.to_string(),
+                row.recipients.to_string(),
+                span(now.since(row.oldest)),
+                row.next_attempt_at.map_or_else(|| "-".to_owned(), |at| due(at, now)),
+                row.last_line.clone(),
+            ]);
+        }
+        table.write(out, screen)?;
+    }
+    writeln!(out)?;
+    let mut table = Table::new(&["queue", "ready", "in flight", "delayed", "dead", "oldest"], &[1, 2, 3, 4]);
+    for (name, depth) in [("inbound", &view.queues.inbound), ("outbound", &view.queues.outbound)] {
+        let mut cells = vec![name.to_owned()];
+        cells.extend([depth.ready, depth.in_flight, depth.delayed, depth.dead].map(|n| n.to_string()));
+        cells.push(depth.oldest.map_or_else(|| "-".to_owned(), |at| span(now.since(at))));
+        table.row(cells);
+    }
+    table.write(out, screen)?;
+    let dead = view.queues.inbound.dead + view.queues.outbound.dead;
+    if dead > 0 {
+        let text = format!(
+            "\n{} could not be worked off and will not be tried again; the log says why",
+            count(dead, "job")
+        );
+        writeln!(out, "{}", screen.tint(Tone::Bad, &text))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

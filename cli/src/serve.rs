@@ -1,0 +1,138 @@
+//! `spoolway serve`: an edge as a configuration says.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde::Serialize;
+use shared::config::Mistake;
+
+use crate::edge::Running;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::screen::{count, write_json};
+use crate::settings::{self, Settings};
+
+/// Reads the configuration. Where it is wrong, every mistake is in the failure; with `json`, they are written to `out` instead.
+pub(crate) fn settings(
+    config: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    json: bool,
+    out: &mut dyn Write,
+) -> Outcome<Settings> {
+    let text = match config {
+        Some(file) => std::fs::read_to_string(file).map_err(|error| Failure::io(file.display(), &error))?,
+        None => String::new(),
+    };
+    let mut mistakes = match settings::read(&text, environment) {
+        Ok(read) => match crate::edge::check_stores(&read.value) {
+            mistakes if mistakes.is_empty() => return Ok(read.value),
+            mistakes => mistakes,
+        },
+        Err(mistakes) => mistakes,
+    };
+    mistakes.dedup();
+    if json {
+        write_json(out, &Check::of(&mistakes))?;
+        return Err(Failure::new(Exit::Config, ""));
+    }
+    let source = config.map_or_else(|| "the environment".to_owned(), |file| file.display().to_string());
+    let mut text = format!("{source} has {}", count(mistakes.len() as u64, "mistake"));
+    for mistake in &mistakes {
+        text += &format!("\n  {mistake}");
+    }
+    Err(Failure::new(Exit::Config, text))
+}
+
+/// As JSON, the answer of `serve --check --json`: fields are added, never changed.
+#[derive(Serialize)]
+struct Check<'a> {
+    good: bool,
+    mistakes: Vec<CheckMistake<'a>>,
+}
+
+#[derive(Serialize)]
+struct CheckMistake<'a> {
+    key: &'a str,
+    wrong: &'a str,
+    right: &'a str,
+}
+
+impl<'a> Check<'a> {
+    fn of(mistakes: &'a [Mistake]) -> Self {
+        let mistake = |Mistake { key, wrong, right }: &'a Mistake| CheckMistake { key, wrong, right };
+        Self { good: mistakes.is_empty(), mistakes: mistakes.iter().map(mistake).collect() }
+    }
+}
+
+/// The answer of `--check` to a configuration without a mistake.
+pub(crate) fn announce_good(json: bool, out: &mut dyn Write) -> Outcome {
+    if json { write_json(out, &Check::of(&[])) } else { Ok(writeln!(out, "configuration is good")?) }
+}
+
+/// Tells what is running: to the log, or as JSON.
+pub(crate) fn announce(settings: &Settings, running: &Running, json: bool, out: &mut dyn Write) -> Outcome {
+    if json {
+        running.write_json(&settings.data, out)?;
+    }
+    for address in &running.smtp {
+        tracing::info!(%address, "listening for smtp");
+    }
+    if let Some(address) = running.http {
+        tracing::info!(%address, "listening for http");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(toml: &str, environment: &[(&str, &str)], json: bool) -> (Failure, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("spoolway.toml");
+        std::fs::write(&file, toml).unwrap();
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let mut out = Vec::new();
+        let failure = settings(Some(&file), environment, json, &mut out).unwrap_err();
+        (failure, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn every_mistake_is_listed_under_the_file_and_the_exit_code_is_78() {
+        let (failure, _) =
+            failed("hostnam = \"x\"\n[retry]\nlifetime = \"5\"", &[("SPOOLWAY_HTTP_ADDRESS", "x")], false);
+        assert_eq!(failure.exit, Exit::Config);
+        let lines: Vec<&str> = failure.text.lines().collect();
+        assert!(lines[0].ends_with("spoolway.toml has 4 mistakes"), "{failure:?}");
+        assert_eq!(
+            lines[1..],
+            [
+                "  hostname: it is not set; use a domain such as mail.example.com",
+                "  retry.lifetime: `5` cannot be used; use a time such as 90s, 5m, 4h or 5d",
+                "  SPOOLWAY_HTTP_ADDRESS: `x` cannot be used; use an IP address and a port such as 192.0.2.1:25 or [2001:db8::1]:25",
+                "  hostnam: there is no such setting; did you mean `hostname`?",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_check_answers_as_json_too() {
+        let (failure, out) = failed("hostname = \"a b\"", &[], true);
+        assert_eq!((failure.exit, failure.text.as_str()), (Exit::Config, ""));
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&out).unwrap(),
+            serde_json::json!({"good": false, "mistakes": [
+                {"key": "hostname", "wrong": "`a b` cannot be used", "right": "use a domain such as mail.example.com"}
+            ]})
+        );
+        let mut out = Vec::new();
+        announce_good(true, &mut out).unwrap();
+        assert!(String::from_utf8(out).unwrap().contains("\"good\": true"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_no_input() {
+        let failure = settings(Some(Path::new("/nowhere/x.toml")), [], false, &mut Vec::new()).unwrap_err();
+        assert_eq!(failure.exit, Exit::NoInput);
+        assert!(failure.text.starts_with("/nowhere/x.toml: "), "{failure:?}");
+    }
+}

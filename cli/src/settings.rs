@@ -1,0 +1,230 @@
+//! What an edge is told: the values, before any component takes its share of them.
+
+mod check;
+mod read;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use shared::config::Setting;
+use shared::mail::Domain;
+use shared::telemetry::{LogFilter, LogFormat};
+use workers::deliver::Route;
+
+pub(crate) use read::read;
+
+/// Everything that can be set.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Settings {
+    /// The name of this edge: in its greeting, its EHLO and its Received lines.
+    pub(crate) hostname: Domain,
+    /// The folder of all data that no URL puts elsewhere.
+    pub(crate) data: PathBuf,
+    /// The folder of the route `inbox`.
+    pub(crate) inbox: PathBuf,
+    pub(crate) listeners: Vec<Listener>,
+    /// Clients that may send to any domain.
+    pub(crate) trusted_networks: Vec<IpNet>,
+    /// Domains that anyone may send to.
+    pub(crate) relay_domains: Vec<Domain>,
+    /// How mail leaves, by pattern.
+    pub(crate) routes: Vec<(String, Route)>,
+    pub(crate) limits: Limits,
+    pub(crate) retry: Retry,
+    pub(crate) stores: Stores,
+    /// Name servers; the system's own where there are none.
+    pub(crate) dns_servers: Vec<SocketAddr>,
+    pub(crate) deliver: Deliver,
+    /// Where metrics and health are told.
+    pub(crate) http: Option<SocketAddr>,
+    pub(crate) log: Log,
+}
+
+/// One listening socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Listener {
+    pub(crate) address: SocketAddr,
+    pub(crate) bare_lf: BareLf,
+}
+
+/// What a bare LF in content comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BareLf {
+    /// The message is refused.
+    Refuse,
+    /// It is taken for CRLF.
+    Crlf,
+}
+
+impl Setting for BareLf {
+    const RIGHT: &'static str = "refuse or crlf";
+
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "refuse" => Some(Self::Refuse),
+            "crlf" => Some(Self::Crlf),
+            _ => None,
+        }
+    }
+}
+
+/// The bounds of ingress that an operator may want to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) message_octets: u64,
+    pub(crate) recipients: u32,
+    pub(crate) connections: u32,
+    pub(crate) command_timeout: Duration,
+    pub(crate) content_timeout: Duration,
+    pub(crate) memory_octets: u32,
+    pub(crate) pack_messages: u32,
+    pub(crate) pack_octets: u32,
+    pub(crate) commits_in_flight: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_octets: 64 << 20,
+            recipients: 1000,
+            connections: 10_000,
+            command_timeout: Duration::from_secs(300),
+            content_timeout: Duration::from_secs(180),
+            memory_octets: 64 << 20,
+            pack_messages: 64,
+            pack_octets: 4 << 20,
+            commits_in_flight: 1,
+        }
+    }
+}
+
+/// When deferred mail is tried again.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Retry {
+    pub(crate) schedule: Vec<Duration>,
+    pub(crate) lifetime: Duration,
+    /// 0.2 is ± 20 %.
+    pub(crate) jitter: f64,
+    pub(crate) domains: Vec<(Domain, DomainRetry)>,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        Self {
+            schedule: [1, 5, 15, 30, 60, 120, 240].map(minutes).to_vec(),
+            lifetime: DAY * 5,
+            jitter: 0.2,
+            domains: Vec::new(),
+        }
+    }
+}
+
+impl Retry {
+    /// The longest time that any message is tried.
+    pub(crate) fn lifetime_max(&self) -> Duration {
+        self.domains.iter().filter_map(|(_, own)| own.lifetime).fold(self.lifetime, Duration::max)
+    }
+}
+
+/// What is different for one destination.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct DomainRetry {
+    pub(crate) schedule: Option<Vec<Duration>>,
+    pub(crate) lifetime: Option<Duration>,
+}
+
+/// Where everything is kept: URLs, `None` for the place below the data folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stores {
+    pub(crate) spool: Option<String>,
+    pub(crate) queue_inbound: Option<String>,
+    pub(crate) queue_outbound: Option<String>,
+    pub(crate) state: Option<String>,
+    pub(crate) directory: Option<String>,
+    pub(crate) keys: Option<String>,
+    pub(crate) counters: Option<String>,
+    /// How long packs are kept.
+    pub(crate) retention: Duration,
+    /// How long what became of a message is remembered.
+    pub(crate) memory: Duration,
+}
+
+impl Default for Stores {
+    fn default() -> Self {
+        Self {
+            spool: None,
+            queue_inbound: None,
+            queue_outbound: None,
+            state: None,
+            directory: None,
+            keys: None,
+            counters: None,
+            retention: DAY * 8,
+            memory: DAY * 14,
+        }
+    }
+}
+
+/// How mail is sent on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Deliver {
+    /// The TCP port of MX hosts.
+    pub(crate) port: u16,
+    /// Whether addresses that the DNS names may be private, loopback and the like.
+    pub(crate) allow_private_addresses: bool,
+    /// Connections at a time.
+    pub(crate) connections: u32,
+}
+
+impl Default for Deliver {
+    fn default() -> Self {
+        Self { port: 25, allow_private_addresses: false, connections: 256 }
+    }
+}
+
+/// What is logged.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Log {
+    /// `None`: text on a terminal, JSON otherwise.
+    pub(crate) format: Option<LogFormat>,
+    pub(crate) filter: LogFilter,
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl Settings {
+    /// The settings of an edge that is told nothing but its name.
+    pub(crate) fn new(hostname: Domain, data: PathBuf) -> Self {
+        let address = SocketAddr::from(([0, 0, 0, 0], 25));
+        Self {
+            hostname,
+            inbox: data.join("inbox"),
+            data,
+            listeners: vec![Listener { address, bare_lf: BareLf::Refuse }],
+            trusted_networks: loopback(),
+            relay_domains: Vec::new(),
+            routes: vec![("*".to_owned(), Route::Mx)],
+            limits: Limits::default(),
+            retry: Retry::default(),
+            stores: Stores::default(),
+            dns_servers: Vec::new(),
+            deliver: Deliver::default(),
+            http: None,
+            log: Log::default(),
+        }
+    }
+}
+
+/// This machine.
+pub(crate) fn loopback() -> Vec<IpNet> {
+    vec![
+        IpNet::new_assert(std::net::Ipv4Addr::new(127, 0, 0, 0).into(), 8),
+        IpNet::new_assert(std::net::Ipv6Addr::LOCALHOST.into(), 128),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! The keys, each with its default.
+
+use std::path::PathBuf;
+
+use shared::config::{Mistake, Octets, Read, Section, Setting};
+use shared::mail::Domain;
+use workers::deliver::{Route, Routes};
+
+use super::check::check;
+use super::{BareLf, Deliver, DomainRetry, Limits, Listener, Log, Retry, Settings, Stores};
+use crate::args::DATA;
+
+/// Reads the settings of an edge, or lists everything that is wrong with them.
+pub(crate) fn read(
+    toml: &str,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Read<Settings>, Vec<Mistake>> {
+    shared::config::read(toml, environment, |root| {
+        let settings = settings(root);
+        check(&settings, root);
+        settings
+    })
+}
+
+fn settings(root: &mut Section<'_>) -> Settings {
+    let stand_in = Domain::from_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    let hostname = root.required("hostname", stand_in);
+    let data = root.value("data", PathBuf::from(DATA));
+    let default = Settings::new(hostname, data);
+    Settings {
+        inbox: root.value("inbox", default.inbox),
+        listeners: root.sections("listener", listener).unwrap_or(default.listeners),
+        trusted_networks: root.list("trusted_networks", default.trusted_networks),
+        relay_domains: root.list("relay_domains", default.relay_domains),
+        routes: routes(root).unwrap_or(default.routes),
+        limits: root.section("limits", limits),
+        retry: root.section("retry", retry),
+        stores: root.section("stores", stores),
+        dns_servers: root.section("dns", |dns| dns.list("servers", default.dns_servers)),
+        deliver: root.section("deliver", deliver),
+        http: root.section("http", |http| http.optional("address")),
+        log: root.section("log", log),
+        hostname: default.hostname,
+        data: default.data,
+    }
+}
+
+fn listener(section: &mut Section<'_>) -> Listener {
+    let stand_in = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    Listener {
+        address: section.required("address", stand_in),
+        bare_lf: section.value("bare_lf", BareLf::Refuse),
+    }
+}
+
+/// A route as the configuration writes it.
+struct Target(Route);
+
+impl Setting for Target {
+    const RIGHT: &'static str = "mx, smtp://host:port, inbox or discard";
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
+fn routes(root: &mut Section<'_>) -> Option<Vec<(String, Route)>> {
+    let rules: Vec<(String, Target)> = root.table("routes")?;
+    let mut routes = Vec::with_capacity(rules.len());
+    for (pattern, Target(route)) in rules {
+        if Routes::new(Route::Mx).add(&pattern, route.clone()).is_err() {
+            let wrong = format!("`{}` is no domain", pattern.escape_debug());
+            root.mistake("routes", wrong, "use example.org, *.example.org or *");
+        }
+        routes.push((pattern, route));
+    }
+    if !routes.iter().any(|(pattern, _)| pattern == "*") {
+        routes.push(("*".to_owned(), Route::Mx));
+    }
+    Some(routes)
+}
+
+fn limits(section: &mut Section<'_>) -> Limits {
+    let default = Limits::default();
+    let mut octets = |key: &str, default: u32| {
+        let Octets(octets) = section.value(key, Octets(default.into()));
+        u32::try_from(octets).unwrap_or_else(|_| {
+            section.mistake(key, "it is too large", "use less than 4GiB");
+            default
+        })
+    };
+    let memory_octets = octets("memory_octets", default.memory_octets);
+    let pack_octets = octets("pack_octets", default.pack_octets);
+    Limits {
+        memory_octets,
+        pack_octets,
+        message_octets: section.value("message_octets", Octets(default.message_octets)).0,
+        recipients: section.value("recipients", default.recipients),
+        connections: section.value("connections", default.connections),
+        command_timeout: section.value("command_timeout", default.command_timeout),
+        content_timeout: section.value("content_timeout", default.content_timeout),
+        pack_messages: section.value("pack_messages", default.pack_messages),
+        commits_in_flight: section.value("commits_in_flight", default.commits_in_flight),
+    }
+}
+
+fn retry(section: &mut Section<'_>) -> Retry {
+    let default = Retry::default();
+    let named = section.named("domains", |name, own| {
+        let lifetime = own.optional("lifetime");
+        let schedule = Some(own.list("schedule", Vec::new())).filter(|schedule| !schedule.is_empty());
+        (Domain::parse(name).ok(), DomainRetry { schedule, lifetime })
+    });
+    let mut domains = Vec::with_capacity(named.len());
+    for (domain, own) in named {
+        match domain {
+            Some(domain) => domains.push((domain, own)),
+            None => {
+                section.mistake("domains", "one of its names is no domain", format!("use {}", Domain::RIGHT));
+            }
+        }
+    }
+    Retry {
+        schedule: section.list("schedule", default.schedule),
+        lifetime: section.value("lifetime", default.lifetime),
+        jitter: section.value("jitter", default.jitter),
+        domains,
+    }
+}
+
+fn stores(section: &mut Section<'_>) -> Stores {
+    let default = Stores::default();
+    Stores {
+        spool: section.optional("spool"),
+        queue_inbound: section.optional("queue_inbound"),
+        queue_outbound: section.optional("queue_outbound"),
+        state: section.optional("state"),
+        directory: section.optional("directory"),
+        keys: section.optional("keys"),
+        counters: section.optional("counters"),
+        retention: section.value("retention", default.retention),
+        memory: section.value("memory", default.memory),
+    }
+}
+
+fn deliver(section: &mut Section<'_>) -> Deliver {
+    let default = Deliver::default();
+    Deliver {
+        port: section.value("port", default.port),
+        allow_private_addresses: section.value("allow_private_addresses", default.allow_private_addresses),
+        connections: section.value("connections", default.connections),
+    }
+}
+
+fn log(section: &mut Section<'_>) -> Log {
+    Log { format: section.optional("format"), filter: section.value("level", Log::default().filter) }
+}

@@ -1,0 +1,119 @@
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../spoolway.example.toml");
+
+fn mistakes(toml: &str) -> Vec<String> {
+    match read(&format!("hostname = \"mx.example.com\"\n{toml}"), []) {
+        Ok(_) => Vec::new(),
+        Err(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// The example with each key that is commented out put in force; prose has a space behind its `#`.
+fn example_in_force() -> String {
+    let line = |line: &str| match line.strip_prefix('#') {
+        Some(key) if !key.starts_with(' ') => format!("{key}\n"),
+        _ => format!("{line}\n"),
+    };
+    EXAMPLE.lines().map(line).collect()
+}
+
+#[test]
+fn the_example_is_good_as_it_stands() {
+    let settings = read(EXAMPLE, []).unwrap().value;
+    assert_eq!(settings, Settings::new("mx.example.com".parse().unwrap(), "./.spoolway".into()));
+}
+
+#[test]
+fn the_example_lists_every_key_with_its_default() {
+    let example = read(&example_in_force(), []).unwrap();
+    assert_eq!(example.unset, Vec::<String>::new(), "the example lacks these keys");
+    let mut settings = example.value;
+    // where there is no default, the example shows what could be written
+    settings.retry.domains.clear();
+    settings.relay_domains.clear();
+    settings.dns_servers.clear();
+    settings.routes.retain(|(pattern, _)| pattern == "*");
+    (settings.http, settings.log.format) = (None, None);
+    settings.stores =
+        Stores { retention: settings.stores.retention, memory: settings.stores.memory, ..Stores::default() };
+    assert_eq!(settings, Settings::new("mx.example.com".parse().unwrap(), "./.spoolway".into()));
+}
+
+#[test]
+fn an_open_relay_is_refused() {
+    let world = "trusted_networks = [\"0.0.0.0/0\"]\n";
+    let told = mistakes(world);
+    assert_eq!(
+        told,
+        ["trusted_networks: 0.0.0.0/0 with a listener that is not loopback is an open relay; \
+          name only the networks whose mail you answer for"]
+    );
+    assert_eq!(mistakes("trusted_networks = [\"::/0\", \"0.0.0.0/1\"]").len(), 2);
+    assert_eq!(mistakes(&format!("{world}[[listener]]\naddress = \"127.0.0.1:2525\"")), [""; 0]);
+    assert_eq!(mistakes("trusted_networks = [\"10.0.0.0/8\"]"), [""; 0]);
+}
+
+#[test]
+fn two_listeners_cannot_have_one_port() {
+    let two = |first: &str, second: &str| {
+        mistakes(&format!("[[listener]]\naddress = \"{first}\"\n[[listener]]\naddress = \"{second}\""))
+    };
+    assert_eq!(two("127.0.0.1:25", "127.0.0.1:25").len(), 1);
+    assert_eq!(two("0.0.0.0:25", "127.0.0.1:25").len(), 1);
+    assert_eq!(two("0.0.0.0:25", "127.0.0.1:26"), [""; 0]);
+    assert_eq!(two("0.0.0.0:25", "[::]:25"), [""; 0]);
+    assert_eq!(two("127.0.0.1:0", "127.0.0.1:0"), [""; 0]);
+    assert_eq!(mistakes("[http]\naddress = \"0.0.0.0:25\"").len(), 1);
+}
+
+#[test]
+fn packs_outlive_the_longest_lifetime() {
+    assert_eq!(mistakes("[stores]\nretention = \"5d\"").len(), 1);
+    let told = mistakes("[retry.domains.\"slow.example\"]\nlifetime = \"20d\"");
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].starts_with("stores.retention: ") && told[0].ends_with("use more than 20 days"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn the_name_of_an_edge_is_a_domain() {
+    let told = |toml: &str| read(toml, []).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(told(""), ["hostname: it is not set; use a domain such as mail.example.com"]);
+    assert_eq!(told("hostname = \"a b\"").len(), 1);
+    assert_eq!(told("hostname = \"[192.0.2.1]\"").len(), 1);
+}
+
+#[test]
+fn numbers_that_stop_everything_are_mistakes() {
+    let told = mistakes(
+        "[limits]\nmessage_octets = 10\nrecipients = 1\nconnections = 0\npack_messages = 0\nmemory_octets = \"5GiB\"\n\
+         [retry]\njitter = 2\nschedule = [\"0\"]\nlifetime = \"0\"\n[deliver]\nconnections = 0",
+    );
+    assert_eq!(told.len(), 9, "{told:#?}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_a_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let told = mistakes(&format!(
+        "data = \"{}/data\"\ninbox = \"{}/new/inbox\"",
+        file.display(),
+        folder.path().display()
+    ));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("data: "), "{told:?}");
+    assert!(!folder.path().join("new").exists(), "a check makes nothing");
+}
+
+#[test]
+fn mail_without_a_route_of_its_own_goes_by_mx() {
+    let settings =
+        read("hostname = \"a.example\"\n[routes]\n\"example.org\" = \"discard\"", []).unwrap().value;
+    assert_eq!(settings.routes, [("example.org".to_owned(), Route::Discard), ("*".to_owned(), Route::Mx)]);
+    assert_eq!(mistakes("[routes]\n\"a b\" = \"mx\"\n\"c\" = \"nowhere\"").len(), 2);
+}

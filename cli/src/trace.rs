@@ -1,0 +1,287 @@
+//! `spoolway trace ID`: the whole story of a message, from its pack and its deliveries.
+
+mod text;
+
+use std::io::Write;
+use std::sync::Arc;
+
+use serde::Serialize;
+use shared::mail::{Client, MailOptions, Mailbox, MessageId, Reply, ReversePath, TenantId, Timestamp};
+use shared::pack::{PackError, PackReader, PackedMessage};
+use shared::port::{Attempt, Deliveries, DeliveryState, RecipientState, RecipientStatus, Spool};
+
+use crate::exit::{Exit, Failure, Outcome};
+use crate::screen::{Screen, write_json};
+
+/// What a trace needs of an edge.
+pub(crate) struct Ports {
+    pub(crate) spool: Arc<dyn Spool>,
+    pub(crate) deliveries: Arc<dyn Deliveries>,
+    pub(crate) now: Timestamp,
+}
+
+/// Writes the story of `id`.
+pub(crate) async fn run(
+    ports: &Ports,
+    id: MessageId,
+    json: bool,
+    screen: Screen,
+    out: &mut dyn Write,
+) -> Outcome {
+    let story = find(ports, id).await?;
+    if json { write_json(out, &story) } else { Ok(text::write(&story, ports.now, screen, out)?) }
+}
+
+/// All that is known of a message. As JSON, the answer of `trace --json`: fields are added, never changed.
+#[derive(Debug, Serialize)]
+struct Story {
+    message: MessageId,
+    status: StoryStatus,
+    #[serde(with = "rfc3339")]
+    accepted_at: Timestamp,
+    from: ReversePath,
+    recipients: Vec<Mailbox>,
+    subject: Option<String>,
+    size: u64,
+    tenant: TenantId,
+    /// What only the pack knows; `null` once it is deleted.
+    submission: Option<Submission>,
+    pack: PackFate,
+    deliveries: Vec<DeliveryStory>,
+    /// Recipients at whom no attempt has ended yet.
+    waiting: Vec<Mailbox>,
+}
+
+/// Where a message is on its way, over all of its recipients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum StoryStatus {
+    /// Accepted, and no attempt has ended.
+    Accepted,
+    /// Some recipients have no final outcome.
+    Pending,
+    /// Every recipient has its final outcome.
+    Settled,
+}
+
+#[derive(Debug, Serialize)]
+struct Submission {
+    client: Client,
+    options: MailOptions,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "state", content = "why")]
+enum PackFate {
+    Present,
+    Deleted,
+    Corrupt(&'static str),
+}
+
+#[derive(Debug, Serialize)]
+struct DeliveryStory {
+    destination: String,
+    signed: Vec<String>,
+    recipients: Vec<RecipientStory>,
+    attempts: Vec<AttemptStory>,
+    #[serde(with = "rfc3339::option")]
+    next_attempt_at: Option<Timestamp>,
+    #[serde(with = "rfc3339")]
+    expires_at: Timestamp,
+}
+
+#[derive(Debug, Serialize)]
+struct RecipientStory {
+    address: Mailbox,
+    status: RecipientStatus,
+    reply: Option<ReplyStory>,
+}
+
+#[derive(Debug, Serialize)]
+struct AttemptStory {
+    number: u32,
+    #[serde(with = "rfc3339")]
+    began_at: Timestamp,
+    #[serde(with = "rfc3339")]
+    ended_at: Timestamp,
+    route: String,
+    host: Option<String>,
+    peer: Option<String>,
+    tls: Option<String>,
+    reply: ReplyStory,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ReplyStory {
+    code: u16,
+    enhanced: Option<String>,
+    text: String,
+    #[serde(skip)]
+    line: String,
+}
+
+impl From<&Reply> for ReplyStory {
+    fn from(reply: &Reply) -> Self {
+        Self {
+            code: reply.code(),
+            enhanced: reply.enhanced().map(|_| reply.status().to_string()),
+            text: reply.text().to_owned(),
+            line: crate::screen::reply_line(reply),
+        }
+    }
+}
+
+impl ReplyStory {
+    pub(crate) fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// The reply on one line.
+    pub(crate) fn line(&self) -> &str {
+        &self.line
+    }
+}
+
+/// Moments as RFC 3339 text.
+pub(crate) mod rfc3339 {
+    use serde::Serializer;
+    use shared::mail::Timestamp;
+
+    pub(crate) fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(at)
+    }
+
+    pub(crate) mod option {
+        use super::{Serializer, Timestamp};
+
+        #[expect(clippy::ref_option, reason = "the shape serde asks for")]
+        pub(crate) fn serialize<S: Serializer>(
+            at: &Option<Timestamp>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            match at {
+                Some(at) => serializer.collect_str(at),
+                None => serializer.serialize_none(),
+            }
+        }
+    }
+}
+
+async fn find(ports: &Ports, id: MessageId) -> Outcome<Story> {
+    let states = ports.deliveries.message(id).await?;
+    let (packed, pack) = match packed(ports, id).await {
+        Ok(message) => (message, PackFate::Present),
+        Err(PackError::Missing) => (None, PackFate::Deleted),
+        Err(PackError::Corrupt(why)) => (None, PackFate::Corrupt(why)),
+        Err(PackError::Spool(error)) => return Err(error.into()),
+    };
+    if let Some(packed) = packed {
+        return Ok(Story::of_packed(id, packed, &states));
+    }
+    match (states.first(), pack) {
+        (Some(state), pack) => Ok(Story::of_state(id, state, pack, &states)),
+        (None, PackFate::Corrupt(why)) => {
+            Err(Failure::new(Exit::Io, format!("the pack of message {id} is corrupt: {why}")))
+        }
+        (None, PackFate::Present | PackFate::Deleted) => Err(Failure::new(
+            Exit::NoInput,
+            format!("there is no message {id} here; it was never accepted by this edge, or it is forgotten"),
+        )),
+    }
+}
+
+/// The message as its pack has it; `None` where the pack has no such message.
+async fn packed(ports: &Ports, id: MessageId) -> Result<Option<PackedMessage>, PackError> {
+    let header = PackReader::new(Arc::clone(&ports.spool), id.pack).header().await?;
+    Ok(header.messages.into_iter().find(|message| message.n == id.n))
+}
+
+impl Story {
+    fn of_packed(id: MessageId, packed: PackedMessage, states: &[DeliveryState]) -> Self {
+        let recipients: Vec<Mailbox> =
+            packed.envelope.recipients.into_iter().map(|recipient| recipient.address).collect();
+        let known = |address: &Mailbox| {
+            states.iter().flat_map(|state| &state.recipients).any(|recipient| recipient.address == *address)
+        };
+        let waiting: Vec<Mailbox> = recipients.iter().filter(|address| !known(address)).cloned().collect();
+        Self {
+            message: id,
+            status: status(states, !waiting.is_empty()),
+            accepted_at: packed.received_at,
+            from: packed.envelope.from,
+            recipients,
+            subject: states.first().map(|state| state.subject.clone()).filter(|subject| !subject.is_empty()),
+            size: packed.length,
+            tenant: packed.tenant,
+            submission: Some(Submission { client: packed.client, options: packed.envelope.options }),
+            pack: PackFate::Present,
+            deliveries: states.iter().map(DeliveryStory::from).collect(),
+            waiting,
+        }
+    }
+
+    fn of_state(id: MessageId, state: &DeliveryState, pack: PackFate, states: &[DeliveryState]) -> Self {
+        let recipients = states.iter().flat_map(|state| &state.recipients);
+        Self {
+            message: id,
+            status: status(states, false),
+            accepted_at: state.accepted_at,
+            from: state.from.clone(),
+            recipients: recipients.map(|recipient| recipient.address.clone()).collect(),
+            subject: Some(state.subject.clone()).filter(|subject| !subject.is_empty()),
+            size: state.size,
+            tenant: state.tenant.clone(),
+            submission: None,
+            pack,
+            deliveries: states.iter().map(DeliveryStory::from).collect(),
+            waiting: Vec::new(),
+        }
+    }
+}
+
+fn status(states: &[DeliveryState], waiting: bool) -> StoryStatus {
+    let settled = |recipient: &RecipientState| recipient.status.is_final();
+    if states.is_empty() {
+        StoryStatus::Accepted
+    } else if waiting || !states.iter().flat_map(|state| &state.recipients).all(settled) {
+        StoryStatus::Pending
+    } else {
+        StoryStatus::Settled
+    }
+}
+
+impl From<&DeliveryState> for DeliveryStory {
+    fn from(state: &DeliveryState) -> Self {
+        let recipient = |recipient: &RecipientState| RecipientStory {
+            address: recipient.address.clone(),
+            status: recipient.status,
+            reply: recipient.reply.as_ref().map(ReplyStory::from),
+        };
+        Self {
+            destination: state.key.destination(),
+            signed: state.signed.clone(),
+            recipients: state.recipients.iter().map(recipient).collect(),
+            attempts: state.attempts.iter().map(AttemptStory::from).collect(),
+            next_attempt_at: state.due_at,
+            expires_at: state.expires_at,
+        }
+    }
+}
+
+impl From<&Attempt> for AttemptStory {
+    fn from(attempt: &Attempt) -> Self {
+        Self {
+            number: attempt.number,
+            began_at: attempt.began_at,
+            ended_at: attempt.ended_at,
+            route: attempt.route.clone(),
+            host: attempt.host.clone(),
+            peer: attempt.peer.clone(),
+            tls: attempt.tls.clone(),
+            reply: ReplyStory::from(&attempt.reply),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

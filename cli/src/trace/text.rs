@@ -1,0 +1,135 @@
+//! The story for a person: who and what above, then a timeline for each destination.
+
+use std::io::{self, Write};
+
+use shared::mail::{Body, Client, Mailbox, Timestamp};
+use shared::port::RecipientStatus;
+
+use super::{AttemptStory, DeliveryStory, PackFate, Story, StoryStatus};
+use crate::screen::{Screen, Tone, due, moment, octets, plain, span, time_of_day};
+
+pub(super) fn write(story: &Story, now: Timestamp, screen: Screen, out: &mut dyn Write) -> io::Result<()> {
+    let line = |out: &mut dyn Write, name: &str, text: &str| writeln!(out, "  {name:<10}{}", plain(text));
+    writeln!(out, "{}", screen.tint(Tone::Heading, &format!("message {}", story.message)))?;
+    let ago = span(now.since(story.accepted_at));
+    line(out, "accepted", &format!("{}, {ago} ago", moment(story.accepted_at)))?;
+    line(out, "from", if story.from.mailbox().is_none() { "<>" } else { story.from.as_str() })?;
+    for (index, address) in story.recipients.iter().enumerate() {
+        line(out, if index == 0 { "to" } else { "" }, address.as_str())?;
+    }
+    if let Some(subject) = &story.subject {
+        line(out, "subject", subject)?;
+    }
+    line(out, "size", &size(story))?;
+    if let Some(submission) = &story.submission {
+        line(out, "client", &client(&submission.client))?;
+    }
+    if story.tenant.0 != "default" {
+        line(out, "tenant", &story.tenant.0)?;
+    }
+    match story.pack {
+        PackFate::Present => {}
+        PackFate::Deleted => line(out, "pack", "deleted by age; who handed it in is no longer known")?,
+        PackFate::Corrupt(why) => line(out, "pack", &format!("corrupt: {why}"))?,
+    }
+    for delivery in &story.deliveries {
+        writeln!(out)?;
+        write_delivery(delivery, now, screen, out)?;
+    }
+    write_waiting(story, screen, out)
+}
+
+fn size(story: &Story) -> String {
+    let options = story.submission.as_ref().map(|submission| &submission.options);
+    let body = match options.map(|options| options.body) {
+        Some(Body::EightBitMime) => ", 8BITMIME",
+        Some(Body::SevenBit) | None => "",
+    };
+    let utf8 = if options.is_some_and(|options| options.smtputf8) { ", SMTPUTF8" } else { "" };
+    format!("{}{body}{utf8}", octets(story.size))
+}
+
+fn client(client: &Client) -> String {
+    let verb = if client.esmtp { "EHLO" } else { "HELO" };
+    let tls = client.tls.as_deref().unwrap_or("clear text");
+    let who = match (&client.credential, client.submission) {
+        (Some(credential), _) => format!("authenticated as {credential}"),
+        (None, true) => "from a trusted network".to_owned(),
+        (None, false) => "a stranger".to_owned(),
+    };
+    format!("{}, {verb} {}, {tls}, {who}", client.ip, client.helo)
+}
+
+fn write_delivery(
+    delivery: &DeliveryStory,
+    now: Timestamp,
+    screen: Screen,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    writeln!(out, "{}", screen.tint(Tone::Heading, &delivery.destination))?;
+    match delivery.signed.as_slice() {
+        [] => writeln!(out, "  signed    no")?,
+        signed => writeln!(out, "  signed    {}", plain(&signed.join(", ")))?,
+    }
+    for attempt in &delivery.attempts {
+        write_attempt(attempt, screen, out)?;
+    }
+    for recipient in &delivery.recipients {
+        let (word, tone) = word(recipient.status);
+        let reply = recipient.reply.as_ref().map_or("", |reply| reply.line.as_str());
+        writeln!(
+            out,
+            "  {} {}  {reply}",
+            screen.tint(tone, &format!("{word:<9}")),
+            plain(recipient.address.as_str())
+        )?;
+    }
+    if let Some(at) = delivery.next_attempt_at {
+        let number = delivery.attempts.last().map_or(1, |attempt| attempt.number + 1);
+        let end = moment(delivery.expires_at);
+        writeln!(out, "  next      attempt {number} {}, {}; given up on {end}", due(at, now), moment(at))?;
+    }
+    Ok(())
+}
+
+fn write_attempt(attempt: &AttemptStory, screen: Screen, out: &mut dyn Write) -> io::Result<()> {
+    let host = match (&attempt.host, &attempt.peer) {
+        (Some(host), Some(peer)) => format!(" to {host} ({peer})"),
+        (Some(one), None) | (None, Some(one)) => format!(" to {one}"),
+        (None, None) => String::new(),
+    };
+    let tls = match (&attempt.tls, &attempt.peer) {
+        (Some(tls), _) => format!(", {tls}"),
+        (None, Some(_)) => ", clear text".to_owned(),
+        (None, None) => String::new(),
+    };
+    let took = span(attempt.ended_at.since(attempt.began_at));
+    let text = format!("attempt {} by {}{host}{tls}, {took}", attempt.number, attempt.route);
+    let began = attempt.began_at.to_string();
+    let day = began.get(..10).unwrap_or_default();
+    writeln!(out, "  {} {}  {}", screen.tint(Tone::Quiet, day), time_of_day(attempt.began_at), plain(&text))?;
+    writeln!(out, "{:23}{}", "", attempt.reply.line)
+}
+
+fn word(status: RecipientStatus) -> (&'static str, Tone) {
+    match status {
+        RecipientStatus::Deferred => ("deferred", Tone::Waiting),
+        RecipientStatus::Delivered => ("delivered", Tone::Good),
+        RecipientStatus::Bounced => ("bounced", Tone::Bad),
+        RecipientStatus::Discarded => ("discarded", Tone::Quiet),
+    }
+}
+
+fn write_waiting(story: &Story, screen: Screen, out: &mut dyn Write) -> io::Result<()> {
+    if story.waiting.is_empty() {
+        return Ok(());
+    }
+    let text = match story.status {
+        StoryStatus::Accepted => "accepted and safe, not tried yet; ask again in a moment".to_owned(),
+        StoryStatus::Pending | StoryStatus::Settled => {
+            let names: Vec<&str> = story.waiting.iter().map(Mailbox::as_str).collect();
+            format!("not tried yet: {}", plain(&names.join(", ")))
+        }
+    };
+    writeln!(out, "\n{}", screen.tint(Tone::Waiting, &text))
+}
