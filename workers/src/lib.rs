@@ -3,7 +3,12 @@
 pub mod deliver;
 pub mod dkim;
 pub mod limits;
+pub mod poll;
 pub mod prepare;
 mod stage;
+pub mod sweep;
+
+#[cfg(test)]
+mod testing;
 
 pub use stage::{Stage, Verdict};

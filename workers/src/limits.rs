@@ -1,4 +1,98 @@
-//! Every bound of the stages, in one place.
+//! Every bound of the stages behind the queues, in one place. Those that an operator may change are the defaults of a setting.
+
+use std::time::Duration;
+
+/// How long a claim holds unless it is renewed; it is renewed three times in that time.
+pub const LEASE: Duration = Duration::from_secs(60);
+/// How long what is settled, and what is known of finished jobs, is remembered.
+pub const RETAIN: Duration = Duration::from_secs(14 * DAY);
+/// Most groups of deliveries (one connection each) under way at a time in one process.
+pub const CONNECTIONS_MAX: usize = 256;
+
+/// Time between tries (design §6); the last one repeats.
+pub const RETRY_SCHEDULE: [Duration; 7] = [
+    Duration::from_secs(60),
+    Duration::from_secs(5 * 60),
+    Duration::from_secs(15 * 60),
+    Duration::from_secs(30 * 60),
+    Duration::from_secs(HOUR),
+    Duration::from_secs(2 * HOUR),
+    Duration::from_secs(4 * HOUR),
+];
+/// How long a message is tried (RFC 5321 §4.5.4.1: at least 4-5 days).
+pub const RETRY_LIFETIME: Duration = Duration::from_secs(5 * DAY);
+/// By how much of itself each pause is spread to either side.
+pub const RETRY_JITTER: f64 = 0.2;
+/// Longest pause between two tries, whatever is configured.
+pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30 * DAY);
+/// An attempt that ends this close to the expiry is the last one.
+pub const LAST_TRY_MARGIN: Duration = Duration::from_secs(5);
+/// How long after its time a retry that went to the queue is taken for lost.
+pub const RETRY_GRACE: Duration = Duration::from_secs(5 * 60);
+/// Retries for one destination that are at most this far apart share a job.
+pub const RETRY_MERGE: Duration = Duration::from_secs(60);
+
+/// Most outcomes written at once, and most that wait for it.
+pub const RECORDS_MAX: usize = 64;
+/// Tries at writing an outcome: giving up may cost a second copy, so there are many.
+pub const RECORD_TRIES: u32 = 8;
+/// Tries at any other call of a port.
+pub const PORT_TRIES: u32 = 4;
+/// The pause before the second try; it doubles each time.
+pub const PORT_PAUSE: Duration = Duration::from_millis(100);
+/// The longest such pause.
+pub const PORT_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// How long a job is left alone that somebody else holds: at least and at most.
+pub const HELD_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15 * 60));
+/// How long a job is left alone that a port or a panic got in the way of.
+pub const FAILED_PAUSE: Duration = Duration::from_secs(30);
+/// How soon a recipient is tried again whose bounce could not be put in.
+pub const REPORT_PAUSE: Duration = Duration::from_secs(5 * 60);
+
+/// Most octets of the original's header that a DSN carries.
+pub const DSN_HEADER_OCTETS_MAX: u64 = 64 * 1024;
+/// Most characters of a remote's reply, or of a subject, in a DSN.
+pub const DSN_REPLY_CHARS_MAX: usize = 512;
+
+/// Jobs a poll loop runs at a time.
+pub const JOBS_MAX: usize = 64;
+/// How long a received job stays invisible; it is asked for again three times in that time.
+pub const VISIBILITY: Duration = Duration::from_secs(90);
+/// How long one receive waits for a job (at most 20 s by the queue's contract).
+pub const RECEIVE_WAIT: Duration = Duration::from_secs(20);
+/// How long running jobs may go on once the loop is to end.
+pub const DRAIN: Duration = Duration::from_secs(20);
+/// How long the loop waits at its very end for receipts to be given back.
+pub const DRAIN_RELEASE: Duration = Duration::from_secs(3);
+/// The longest pause after receives that failed.
+pub const RECEIVE_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// The longest time a queue keeps a received job (12 h by the queue's contract), less a little.
+pub const RELEASE_MAX: Duration = Duration::from_secs(11 * HOUR);
+
+/// Time between two sweeps.
+pub const SWEEP_PAUSE: Duration = Duration::from_secs(60);
+/// How long a due delivery that was sent is not sent again.
+pub const SWEEP_LEASE: Duration = Duration::from_secs(15 * 60);
+/// Due deliveries taken from one shard at a time: with 64 shards, what a sweep holds in memory.
+pub const SWEEP_PAGE: usize = 32;
+/// Shards asked at a time.
+pub const SWEEP_SHARDS_MAX: usize = 8;
+/// Claims and items forgotten by one call, and calls a sweep.
+pub const FORGET_PAGE: usize = 1000;
+/// Calls of `forget` a sweep.
+pub const FORGET_PAGES_MAX: usize = 100;
+/// How long packs are kept: longer than [`RETRY_LIFETIME`] by days, so that a DSN finds the headers.
+pub const PACK_RETAIN: Duration = Duration::from_secs(8 * DAY);
+/// Time between two walks through all packs.
+pub const PACK_WALK_PAUSE: Duration = Duration::from_secs(HOUR);
+/// Packs listed by one call.
+pub const PACK_PAGE: usize = 1000;
+/// Pages of packs looked through in one sweep.
+pub const PACK_PAGES_MAX: usize = 20;
+
+const HOUR: u64 = 3600;
+const DAY: u64 = 24 * HOUR;
 
 /// Bounds of the prepare stage.
 pub mod prepare {

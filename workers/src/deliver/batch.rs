@@ -1,0 +1,63 @@
+//! Deliveries that are due, as jobs: one destination a job, within the bounds of a job.
+
+use std::time::Duration;
+
+use shared::job::{DELIVERIES_MAX, DeliverJob, Delivery, JOB_OCTETS_MAX, Job};
+use shared::port::{BATCH_MAX, Outgoing, PortError, Queue};
+
+/// Octets of a job beside its deliveries, rounded up.
+const JOB_FRAME_OCTETS: usize = 256;
+
+/// Jobs for `deliveries`, which are sorted by destination: each for one destination, at most [`DELIVERIES_MAX`]
+/// deliveries and about [`JOB_OCTETS_MAX`] octets. All are marked `check`.
+pub(crate) fn to_jobs(deliveries: impl IntoIterator<Item = Delivery>) -> Vec<DeliverJob> {
+    let mut jobs: Vec<Vec<Delivery>> = Vec::new();
+    let mut octets = 0;
+    for delivery in deliveries {
+        let own = serde_json::to_string(&delivery).map_or(0, |text| text.len() + 1);
+        let fits = jobs.last().is_some_and(|job| {
+            job.len() < DELIVERIES_MAX
+                && octets + own <= JOB_OCTETS_MAX - JOB_FRAME_OCTETS
+                && job.last().is_some_and(|last| last.key.domain == delivery.key.domain)
+        });
+        match jobs.last_mut().filter(|_| fits) {
+            Some(job) => {
+                octets += own;
+                job.push(delivery);
+            }
+            None => {
+                octets = own;
+                jobs.push(vec![delivery]);
+            }
+        }
+    }
+    jobs.into_iter().map(|deliveries| DeliverJob::new(deliveries, true)).collect()
+}
+
+/// Sends `jobs`, each with its delay, in batches. Tells how many deliveries went, and what became of the others.
+pub(crate) async fn send_jobs(
+    queue: &dyn Queue,
+    jobs: Vec<(DeliverJob, Duration)>,
+) -> (usize, Vec<PortError>) {
+    let mut sent = 0;
+    let mut errors = Vec::new();
+    for batch in jobs.chunks(BATCH_MAX) {
+        let outgoing = batch.iter().map(|(job, delay)| Outgoing {
+            body: job.encode(),
+            delay: *delay,
+            tenant: job.deliveries.first().map(|first| first.tenant.clone()).unwrap_or_default(),
+        });
+        match queue.send(outgoing.collect()).await {
+            Ok(results) => {
+                for ((job, _), result) in batch.iter().zip(results) {
+                    match result {
+                        Ok(()) => sent += job.deliveries.len(),
+                        Err(cause) => errors.push(cause),
+                    }
+                }
+            }
+            Err(cause) => errors.push(cause),
+        }
+    }
+    (sent, errors)
+}

@@ -1,0 +1,206 @@
+//! The stage: a job of deliveries in; attempts, outcomes, retries and DSNs out.
+
+mod claims;
+mod groups;
+mod recorder;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use shared::job::{DeliverJob, Delivery, Job};
+use shared::port::{Claim, Clock, Deliveries, Ids, Queue, Spool};
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{self, Sender};
+use tokio_util::sync::CancellationToken;
+
+use self::claims::Todo;
+use self::groups::{Group, Groups};
+use self::recorder::Recorded;
+use super::{RetrySettings, Route, Routes, Transport, Tried};
+use crate::limits::{CONNECTIONS_MAX, FAILED_PAUSE, HELD_PAUSE, LEASE, RECORDS_MAX, RETAIN};
+use crate::{Stage, Verdict};
+
+/// How the stage works.
+#[derive(Debug, Clone)]
+pub struct DeliverSettings {
+    /// Our name, in DSNs.
+    pub hostname: String,
+    /// A name for this worker in its claims, for a person to read; what makes a claim unique is added to it.
+    pub holder: String,
+    /// How long a claim holds unless it is renewed.
+    pub lease: Duration,
+    /// How mail leaves.
+    pub routes: Routes,
+    /// When deferred mail is tried again.
+    pub retry: RetrySettings,
+    /// How long what is settled is remembered. A job that a queue delivers again after that is done again.
+    pub retain: Duration,
+    /// Most groups of deliveries under way at a time, over all jobs; a group takes one connection.
+    pub connections: usize,
+}
+
+/// By default mail stays on the machine: nothing leaves by accident.
+impl Default for DeliverSettings {
+    fn default() -> Self {
+        Self {
+            hostname: "localhost".to_owned(),
+            holder: "deliver".to_owned(),
+            lease: LEASE,
+            routes: Routes::new(Route::Inbox),
+            retry: RetrySettings::default(),
+            retain: RETAIN,
+            connections: CONNECTIONS_MAX,
+        }
+    }
+}
+
+/// What the stage needs of the world.
+#[derive(Clone)]
+pub struct DeliverPorts {
+    /// Where the originals of DSNs lie, and DSNs are put.
+    pub spool: Arc<dyn Spool>,
+    /// Takes the jobs of DSNs.
+    pub inbound: Arc<dyn Queue>,
+    /// Takes the retries that are soon.
+    pub outbound: Arc<dyn Queue>,
+    /// Claims and outcomes.
+    pub deliveries: Arc<dyn Deliveries>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub ids: Arc<dyn Ids>,
+}
+
+/// The deliver stage.
+pub struct Deliver {
+    settings: DeliverSettings,
+    ports: DeliverPorts,
+    transport: Arc<dyn Transport>,
+    connections: Semaphore,
+    drain: CancellationToken,
+}
+
+/// One run of one job.
+struct Run {
+    job: String,
+    holder: String,
+    /// Cancelled where no further message is to be begun: at a drain, or when the claim was lost.
+    stop: CancellationToken,
+}
+
+impl Deliver {
+    /// A stage that sends by `transport`.
+    pub fn new(settings: DeliverSettings, ports: DeliverPorts, transport: Arc<dyn Transport>) -> Self {
+        let connections = Semaphore::new(settings.connections.clamp(1, Semaphore::MAX_PERMITS));
+        Self { settings, ports, transport, connections, drain: CancellationToken::new() }
+    }
+
+    /// Once `drain` is cancelled, messages under way are finished, and those not begun go back to the queue.
+    #[must_use]
+    pub fn drained_by(mut self, drain: CancellationToken) -> Self {
+        self.drain = drain;
+        self
+    }
+
+    async fn work(&self, run: &Run, job: DeliverJob, again: bool) -> Verdict {
+        let Ok(todo) = self.todo(run, job, again).await else {
+            self.abandon(run, &[]).await;
+            return Verdict::Again { after: FAILED_PAUSE };
+        };
+        let Todo { deliveries, claimed, others_until, failed } = todo;
+        let expected = deliveries.len();
+        let work = async {
+            let (tried_to, tried) = mpsc::channel(RECORDS_MAX);
+            let (groups, loads) = Groups::new(&self.settings.routes, deliveries);
+            let sending = self.send(run, &groups, loads, tried_to);
+            tokio::join!(sending, self.record_all(run, &groups, tried, !claimed.is_empty())).1
+        };
+        let recorded = tokio::select! {
+            biased;
+            recorded = work => recorded,
+            () = self.renew(run, &claimed) => Recorded::default(),
+        };
+        if recorded.count == expected && others_until.is_none() && !failed {
+            self.finish(&run.job, &run.holder).await;
+            return Verdict::Done;
+        }
+        let left: Vec<String> =
+            claimed.into_iter().filter(|claim| !recorded.claims.contains(claim)).collect();
+        self.abandon(run, &left).await;
+        let after = match others_until {
+            _ if self.drain.is_cancelled() => Duration::ZERO,
+            Some(until) if recorded.count == expected => self.until(until),
+            Some(_) | None => FAILED_PAUSE,
+        };
+        tracing::warn!(
+            job = run.job,
+            expected,
+            recorded = recorded.count,
+            "the job is not done; it is given back"
+        );
+        Verdict::Again { after }
+    }
+
+    /// Hands each group to the transport, as many at a time as there are connections to have.
+    async fn send(&self, run: &Run, groups: &Groups<'_>, loads: Vec<Vec<Delivery>>, tried: Sender<Tried>) {
+        let sending = groups.iter().zip(loads).map(|(group, load)| self.send_group(run, group, load, &tried));
+        sending.collect::<FuturesUnordered<_>>().collect::<()>().await;
+    }
+
+    async fn send_group(&self, run: &Run, group: &Group<'_>, load: Vec<Delivery>, tried: &Sender<Tried>) {
+        let _permit = tokio::select! {
+            biased;
+            () = run.stop.cancelled() => return,
+            permit = self.connections.acquire() => permit,
+        };
+        tokio::select! {
+            biased;
+            // between two messages of a stopped run; see `record_all`
+            () = group.enough.notified() => {}
+            () = self.transport.attempt(group.route, load, tried) => {}
+        }
+    }
+
+    fn until(&self, until: shared::mail::Timestamp) -> Duration {
+        until.since(self.ports.clock.now()).clamp(HELD_PAUSE.0, HELD_PAUSE.1)
+    }
+}
+
+#[async_trait]
+impl Stage for Deliver {
+    fn name(&self) -> &'static str {
+        "deliver"
+    }
+
+    async fn run(&self, body: &str) -> Verdict {
+        if self.drain.is_cancelled() {
+            return Verdict::Again { after: Duration::ZERO };
+        }
+        let job = match DeliverJob::decode(body) {
+            Ok(job) => job,
+            Err(cause) => {
+                tracing::error!(%cause, "a deliver job cannot be read; it goes to the dead-letter queue in time");
+                return Verdict::Again { after: FAILED_PAUSE };
+            }
+        };
+        let run = Run {
+            job: job.id.as_str().to_owned(),
+            // two runs in one process are two holders: a queue may deliver a job twice
+            holder: format!("{} {:016x}", self.settings.holder, self.ports.ids.random()),
+            stop: self.drain.child_token(),
+        };
+        match self.claim(&run.job, &run.holder).await {
+            Ok(Claim::Taken { again }) => self.work(&run, job, again).await,
+            Ok(Claim::Held { until }) => Verdict::Again { after: self.until(until) },
+            Ok(Claim::Finished) => Verdict::Done,
+            Err(cause) => {
+                tracing::error!(job = run.job, cause = cause.chain(), "the job could not be claimed");
+                self.abandon(&run, &[]).await;
+                Verdict::Again { after: FAILED_PAUSE }
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Claims: what of a job is to be done, and by whom.
+
+use std::future::pending;
+
+use futures::future::join_all;
+use shared::job::{DeliverJob, Delivery, DeliveryKey};
+use shared::mail::{Mailbox, Timestamp};
+use shared::port::{Claim, DeliveryState, PortResult};
+
+use super::super::backoff::persist;
+use super::{Deliver, Run};
+use crate::limits::PORT_TRIES;
+
+/// What of a job is to be done.
+pub(super) struct Todo {
+    pub(super) deliveries: Vec<Delivery>,
+    /// The deliveries' own claims that this run holds; none where the job's claim is enough.
+    pub(super) claimed: Vec<String>,
+    /// Deliveries were left out because somebody else is at them, until then at most.
+    pub(super) others_until: Option<Timestamp>,
+    /// Deliveries were left out because they could not be claimed.
+    pub(super) failed: bool,
+}
+
+/// The claim of one attempt.
+pub(super) fn attempt_claim(key: &DeliveryKey, attempt: u32) -> String {
+    format!("{key}@{attempt}")
+}
+
+impl Deliver {
+    /// Sorts out what is left of `job`. A job that nobody had before and that needs no check costs nothing here.
+    pub(super) async fn todo(&self, run: &Run, job: DeliverJob, again: bool) -> PortResult<Todo> {
+        let job_check = job.check;
+        let mut todo =
+            Todo { deliveries: job.deliveries, claimed: Vec::new(), others_until: None, failed: false };
+        if !job.check && !again {
+            return Ok(todo);
+        }
+        // claim, then read: what another worker recorded before its claim ended is seen
+        if job.check {
+            self.claim_each(run, &mut todo).await;
+        }
+        let keys: Vec<DeliveryKey> = todo.deliveries.iter().map(|delivery| delivery.key.clone()).collect();
+        if keys.is_empty() {
+            return Ok(todo);
+        }
+        let settled = persist(&*self.ports.clock, PORT_TRIES, || self.ports.deliveries.settled(&keys)).await;
+        let states = match settled {
+            Ok(states) => states,
+            Err(cause) => {
+                tracing::error!(
+                    job = run.job,
+                    cause = cause.chain(),
+                    "the deliveries' state could not be read"
+                );
+                self.abandon(run, &todo.claimed).await;
+                return Err(cause);
+            }
+        };
+        let mut done = Vec::new();
+        for (delivery, state) in std::mem::take(&mut todo.deliveries).into_iter().zip(states) {
+            let claim = attempt_claim(&delivery.key, delivery.attempt);
+            match left_of(delivery, state.as_ref()) {
+                Some(delivery) => todo.deliveries.push(delivery),
+                None => done.push(claim),
+            }
+        }
+        if job_check {
+            join_all(done.iter().map(|claim| self.finish(claim, &run.holder))).await;
+            todo.claimed.retain(|claim| !done.contains(claim));
+        }
+        Ok(todo)
+    }
+
+    async fn claim_each(&self, run: &Run, todo: &mut Todo) {
+        let deliveries = std::mem::take(&mut todo.deliveries);
+        let claims: Vec<String> =
+            deliveries.iter().map(|delivery| attempt_claim(&delivery.key, delivery.attempt)).collect();
+        let answers = join_all(claims.iter().map(|claim| self.claim(claim, &run.holder))).await;
+        for ((delivery, claim), answer) in deliveries.into_iter().zip(claims).zip(answers) {
+            match answer {
+                Ok(Claim::Taken { .. }) => {
+                    todo.deliveries.push(delivery);
+                    todo.claimed.push(claim);
+                }
+                Ok(Claim::Held { until }) => todo.others_until = todo.others_until.max(Some(until)),
+                Ok(Claim::Finished) => {}
+                Err(cause) => {
+                    tracing::warn!(claim, cause = cause.chain(), "a delivery could not be claimed");
+                    todo.failed = true;
+                    // the claim may have been taken all the same: given back with the others
+                    todo.claimed.push(claim);
+                }
+            }
+        }
+    }
+
+    pub(super) async fn claim(&self, claim: &str, holder: &str) -> PortResult<Claim> {
+        persist(&*self.ports.clock, PORT_TRIES, || {
+            self.ports.deliveries.claim(claim, holder, self.ports.clock.now(), self.settings.lease)
+        })
+        .await
+    }
+
+    /// Renews the claims for as long as it is polled. It never returns.
+    pub(super) async fn renew(&self, run: &Run, claimed: &[String]) {
+        let Self { settings, ports, .. } = self;
+        loop {
+            ports.clock.sleep(settings.lease / 3).await;
+            let claim = |claim| ports.deliveries.claim(claim, &run.holder, ports.clock.now(), settings.lease);
+            match claim(&run.job).await {
+                Ok(Claim::Taken { .. }) => {}
+                Ok(Claim::Held { .. } | Claim::Finished) => {
+                    tracing::error!(job = run.job, "the claim was lost; nothing more of the job is begun");
+                    run.stop.cancel();
+                    return pending().await;
+                }
+                Err(cause) => {
+                    tracing::warn!(job = run.job, cause = cause.chain(), "the claim could not be renewed");
+                }
+            }
+            // those whose outcome is on record by now answer that they are finished
+            join_all(claimed.iter().map(|claimed| claim(claimed))).await;
+        }
+    }
+
+    /// Ends a claim for good. If that fails it runs out, and whoever takes it next reads the state first.
+    pub(super) async fn finish(&self, claim: &str, holder: &str) {
+        let forget_at = self.ports.clock.now() + self.settings.retain;
+        let finish = || self.ports.deliveries.finish(claim, holder, forget_at);
+        if let Err(cause) = persist(&*self.ports.clock, PORT_TRIES, finish).await {
+            tracing::warn!(claim, cause = cause.chain(), "a claim could not be ended; it will run out");
+        }
+    }
+
+    /// Gives up the run's claim of its job, and `claims`. One that fails runs out.
+    pub(super) async fn abandon(&self, run: &Run, claims: &[String]) {
+        let claims = claims.iter().chain([&run.job]);
+        let abandoned = join_all(claims.map(|claim| self.ports.deliveries.abandon(claim, &run.holder))).await;
+        for cause in abandoned.into_iter().filter_map(Result::err) {
+            tracing::warn!(
+                job = run.job,
+                cause = cause.chain(),
+                "a claim could not be given up; it will run out"
+            );
+        }
+    }
+}
+
+/// What of `delivery` has no outcome yet by `state`: nothing if this attempt or a later one is on record.
+fn left_of(mut delivery: Delivery, state: Option<&DeliveryState>) -> Option<Delivery> {
+    let Some(state) = state else { return Some(delivery) };
+    if state.attempts.iter().any(|attempt| attempt.number >= delivery.attempt) {
+        return None;
+    }
+    let is_final = |address: &Mailbox| {
+        state.recipients.iter().any(|state| state.address == *address && state.status.is_final())
+    };
+    delivery.recipients.retain(|recipient| !is_final(&recipient.address));
+    (!delivery.recipients.is_empty()).then_some(delivery)
+}

@@ -1,0 +1,58 @@
+//! Deliveries that share a connection: those of one route target and, for `mx`, one domain.
+
+use shared::job::Delivery;
+use shared::mail::Domain;
+use tokio::sync::Notify;
+
+use super::super::{Route, Routes};
+
+/// The groups of a run.
+pub(super) struct Groups<'a> {
+    routes: &'a Routes,
+    groups: Vec<Group<'a>>,
+}
+
+/// Deliveries for one call of the transport.
+pub(super) struct Group<'a> {
+    pub(super) route: &'a Route,
+    /// The domain, for [`Route::Mx`].
+    domain: Option<Domain>,
+    /// Tells that the next message is not to be begun.
+    pub(super) enough: Notify,
+}
+
+impl<'a> Groups<'a> {
+    /// The groups of `deliveries`, and what each is to carry.
+    pub(super) fn new(routes: &'a Routes, deliveries: Vec<Delivery>) -> (Self, Vec<Vec<Delivery>>) {
+        let mut groups = Self { routes, groups: Vec::new() };
+        let mut loads: Vec<Vec<Delivery>> = Vec::new();
+        for delivery in deliveries {
+            let route = routes.find(&delivery.key.domain);
+            match groups.position(route, &delivery.key.domain) {
+                Some(at) => loads[at].push(delivery),
+                None => {
+                    let domain = (*route == Route::Mx).then(|| delivery.key.domain.clone());
+                    groups.groups.push(Group { route, domain, enough: Notify::new() });
+                    loads.push(vec![delivery]);
+                }
+            }
+        }
+        (groups, loads)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Group<'a>> {
+        self.groups.iter()
+    }
+
+    /// The group that mail for `domain` is in.
+    pub(super) fn of(&self, domain: &Domain) -> Option<&Group<'a>> {
+        self.position(self.routes.find(domain), domain).map(|at| &self.groups[at])
+    }
+
+    fn position(&self, route: &Route, domain: &Domain) -> Option<usize> {
+        let fits =
+            |group: &Group<'_>| group.route == route && group.domain.as_ref().is_none_or(|own| own == domain);
+        // jobs are sorted by destination: it is nearly always the last one
+        self.groups.iter().rposition(fits)
+    }
+}

@@ -1,0 +1,245 @@
+//! Outcomes, from the transport to the state: each as soon as it is known, with others that are ready.
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use shared::job::Delivery;
+use shared::mail::Timestamp;
+use shared::port::{Next, PortResult, RecipientStatus, Record};
+use tokio::sync::mpsc::Receiver;
+
+use super::super::backoff::pause_after;
+use super::super::batch::{send_jobs, to_jobs};
+use super::super::record::{Judged, judge};
+use super::super::{Tried, dsn};
+use super::claims::attempt_claim;
+use super::groups::Groups;
+use super::{Deliver, Run};
+use crate::limits::{RECORD_TRIES, RECORDS_MAX, RETRY_MERGE};
+
+/// What was written.
+#[derive(Default)]
+pub(super) struct Recorded {
+    /// Deliveries whose outcome is on record.
+    pub(super) count: usize,
+    /// Their claims, where each delivery has its own.
+    pub(super) claims: Vec<String>,
+}
+
+/// What a batch left to do.
+#[derive(Default)]
+struct Written {
+    count: usize,
+    claims: Vec<String>,
+    retries: Vec<(Timestamp, Delivery)>,
+}
+
+impl Deliver {
+    /// Writes each outcome that comes out of `tried`, until all who send have gone. One write is under way at a time; what
+    /// comes meanwhile goes into the next. A DSN is put in before its outcome is written, and holds nobody else up.
+    pub(super) async fn record_all(
+        &self,
+        run: &Run,
+        groups: &Groups<'_>,
+        mut tried: Receiver<Tried>,
+        own_claims: bool,
+    ) -> Recorded {
+        let mut recorded = Recorded::default();
+        let mut incoming = Vec::new();
+        let mut ready = Vec::new();
+        let mut open = true;
+        let mut reporting = FuturesUnordered::new();
+        let mut writing = FuturesUnordered::new();
+        let mut following = FuturesUnordered::new();
+        loop {
+            if writing.is_empty() && !ready.is_empty() {
+                let batch = ready.drain(..ready.len().min(RECORDS_MAX)).collect();
+                writing.push(self.write(batch, own_claims));
+            }
+            tokio::select! {
+                biased;
+                Some(written) = writing.next() => {
+                    let Written { count, claims, retries } = written;
+                    recorded.count += count;
+                    if !claims.is_empty() || !retries.is_empty() {
+                        recorded.claims.extend_from_slice(&claims);
+                        following.push(self.follow(run, claims, retries));
+                    }
+                }
+                Some(judged) = reporting.next() => ready.push(judged),
+                Some(()) = following.next() => {}
+                received = tried.recv_many(&mut incoming, RECORDS_MAX),
+                    if open && ready.len() < RECORDS_MAX =>
+                {
+                    open = received > 0;
+                    for tried in incoming.drain(..) {
+                        if run.stop.is_cancelled() && let Some(group) = groups.of(&tried.delivery.key.domain) {
+                            group.enough.notify_one();
+                        }
+                        let judged = self.judge(tried);
+                        if judged.failures.is_empty() {
+                            ready.push(judged);
+                        } else {
+                            reporting.push(self.report(judged));
+                        }
+                    }
+                }
+                else => return recorded,
+            }
+        }
+    }
+
+    fn judge(&self, tried: Tried) -> Judged {
+        let now = self.ports.clock.now();
+        let deferred = tried.outcomes.iter().any(|one| one.outcome == super::super::Outcome::Deferred);
+        let chance = if deferred { self.ports.ids.fraction() } else { 0.5 };
+        judge(tried, &self.settings.retry, self.settings.retain, now, chance)
+    }
+
+    /// Tells the sender of those who are given up. If that cannot be done they are not given up yet.
+    async fn report(&self, mut judged: Judged) -> Judged {
+        if let Err(cause) = dsn::put_in(&self.ports, &self.settings.hostname, &judged).await {
+            let message = judged.record.delivery.key.message;
+            tracing::error!(%message, cause = cause.chain(), "a DSN could not be put in; its recipients are tried again");
+            judged.try_failures_again(self.ports.clock.now(), self.settings.retain);
+        }
+        judged
+    }
+
+    /// Writes a batch, again and again if it must be: what is not on record may be sent twice.
+    async fn write(&self, batch: Vec<Judged>, own_claims: bool) -> Written {
+        let mut written = Written::default();
+        let mut left = batch;
+        let mut tried = 0;
+        loop {
+            let records: Vec<Record> = left.iter().map(|judged| judged.record.clone()).collect();
+            let results = self.ports.deliveries.record(records).await;
+            left = self.sort_out(left, results, own_claims, &mut written);
+            tried += 1;
+            if left.is_empty() || tried == RECORD_TRIES {
+                break;
+            }
+            self.ports.clock.sleep(pause_after(tried)).await;
+        }
+        for judged in &left {
+            let key = &judged.record.delivery.key;
+            tracing::error!(message = %key.message, destination = key.destination(), "an outcome could not be written");
+        }
+        written
+    }
+
+    /// Adds what was written to `written`, and gives the rest back.
+    fn sort_out(
+        &self,
+        batch: Vec<Judged>,
+        results: PortResult<Vec<PortResult<()>>>,
+        own_claims: bool,
+        written: &mut Written,
+    ) -> Vec<Judged> {
+        let results = match results {
+            Ok(results) => results,
+            Err(cause) => {
+                tracing::warn!(
+                    cause = cause.chain(),
+                    count = batch.len(),
+                    "outcomes could not be written yet"
+                );
+                return batch;
+            }
+        };
+        let mut left = Vec::new();
+        let mut results = results.into_iter();
+        for judged in batch {
+            match results.next() {
+                Some(Ok(())) => {
+                    tell(&judged.record);
+                    written.count += 1;
+                    written.retries.extend(judged.short_retry());
+                    if own_claims {
+                        written
+                            .claims
+                            .push(attempt_claim(&judged.record.delivery.key, judged.record.delivery.attempt));
+                    }
+                }
+                Some(Err(cause)) => {
+                    let message = judged.record.delivery.key.message;
+                    tracing::warn!(%message, cause = cause.chain(), "an outcome could not be written yet");
+                    left.push(judged);
+                }
+                None => left.push(judged),
+            }
+        }
+        left
+    }
+
+    /// What comes after the write: retries that are soon go to the queue, and claims end. If the process dies before or
+    /// within this, the sweep finds the retries by their due time, and the claims run out.
+    async fn follow(&self, run: &Run, claims: Vec<String>, retries: Vec<(Timestamp, Delivery)>) {
+        let finishing = futures::future::join_all(claims.iter().map(|claim| self.finish(claim, &run.holder)));
+        tokio::join!(finishing, self.send_retries(retries));
+    }
+
+    async fn send_retries(&self, mut retries: Vec<(Timestamp, Delivery)>) {
+        if retries.is_empty() {
+            return;
+        }
+        retries.sort_by(|(a_at, a), (b_at, b)| (&a.key.domain, a_at).cmp(&(&b.key.domain, b_at)));
+        let now = self.ports.clock.now();
+        let mut jobs = Vec::new();
+        let together = |first: &(Timestamp, Delivery), other: &(Timestamp, Delivery)| {
+            first.1.key.domain == other.1.key.domain && other.0.since(first.0) <= RETRY_MERGE
+        };
+        let mut rest = retries.into_iter().peekable();
+        while let Some(first) = rest.next() {
+            let mut last_at = first.0;
+            let mut deliveries = Vec::new();
+            while let Some(other) = rest.next_if(|other| together(&first, other)) {
+                last_at = other.0;
+                deliveries.push(other.1);
+            }
+            deliveries.push(first.1);
+            jobs.extend(to_jobs(deliveries).into_iter().map(|job| (job, last_at.since(now))));
+        }
+        let (_, errors) = send_jobs(&*self.ports.outbound, jobs).await;
+        for cause in errors {
+            tracing::warn!(cause = cause.chain(), "a retry could not be sent; the sweep will find it");
+        }
+    }
+}
+
+/// Says what became of an attempt, once that is on record.
+fn tell(record: &Record) {
+    let key = &record.delivery.key;
+    let mut counts = [0_u64; 4];
+    for state in &record.recipients {
+        counts[match state.status {
+            RecipientStatus::Delivered => 0,
+            RecipientStatus::Deferred => 1,
+            RecipientStatus::Bounced => 2,
+            RecipientStatus::Discarded => 3,
+        }] += 1;
+    }
+    for (count, outcome) in counts.into_iter().zip(["delivered", "deferred", "bounced", "discarded"]) {
+        if count > 0 {
+            metrics::counter!("spoolway_recipients_total", "outcome" => outcome).increment(count);
+        }
+    }
+    let [delivered, deferred, bounced, discarded] = counts;
+    let due = match &record.next {
+        Next::Settled => None,
+        Next::Due { at, .. } => Some(at.to_string()),
+    };
+    tracing::info!(
+        message = %key.message,
+        destination = key.destination(),
+        attempt = record.attempt.number,
+        delivered,
+        deferred,
+        bounced,
+        discarded,
+        code = record.attempt.reply.code(),
+        host = record.attempt.host,
+        due,
+        sender_told = bounced > 0 && record.delivery.from.mailbox().is_some(),
+        "attempt ended"
+    );
+}
