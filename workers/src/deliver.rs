@@ -1,8 +1,14 @@
 //! The deliver stage: routes, MX, SMTP, outcomes, retries, DSNs.
 
+mod address;
 mod attempt;
+mod inbox;
 mod limits;
+mod mx;
+mod outcome;
+mod pending;
 mod route;
+mod smtp;
 mod transports;
 
 pub use attempt::{Outcome, RecipientOutcome, Tried};

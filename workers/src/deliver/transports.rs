@@ -1,14 +1,21 @@
 //! The transports: deliveries and a route in, what each recipient's server said out.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use shared::job::Delivery;
 use shared::mail::Reply;
-use shared::port::{Attempt, Clock, Ids, Resolver, Spool};
+use shared::port::{Clock, Ids, Resolver, Spool};
 use tokio::sync::mpsc;
 
-use super::{ClientLimits, Outcome, RecipientOutcome, Route, Tried};
+use super::inbox::Inbox;
+use super::mx::Targets;
+use super::outcome::Failure;
+use super::pending::{Pending, Reporter};
+use super::smtp::tls::Opportunistic;
+use super::smtp::{self, Desk, Packs};
+use super::{ClientLimits, Outcome, Route, Tried};
 
 /// How the transports behave.
 #[derive(Debug, Clone)]
@@ -54,39 +61,73 @@ pub struct TransportPorts {
 pub struct Transports {
     settings: TransportSettings,
     ports: TransportPorts,
+    tls: Opportunistic,
+    inbox: Option<Inbox>,
 }
 
 impl Transports {
     /// Transports that behave as `settings` say.
     pub fn new(settings: TransportSettings, ports: TransportPorts) -> Self {
-        Self { settings, ports }
+        let inbox = settings.inbox.clone().map(Inbox::new);
+        Self { settings, ports, tls: Opportunistic::new(), inbox }
     }
 
     /// Tries each of `deliveries` once by `route`, one after the other and over as few connections as possible, and hands
     /// each to `tried` as soon as its outcome is known: every one exactly once, whatever happens. With [`Route::Mx`],
     /// all of them have the same domain.
     pub async fn attempt(&self, route: &Route, deliveries: Vec<Delivery>, tried: &mpsc::Sender<Tried>) {
-        let reply = Reply::new(451, (3, 5), format!("{} has no transport yet", self.settings.hostname));
-        for delivery in deliveries {
-            let now = self.ports.clock.now();
-            let outcomes = delivery.recipients.iter().map(|recipient| RecipientOutcome {
-                address: recipient.address.clone(),
-                outcome: Outcome::Deferred,
-                reply: reply.clone(),
-            });
-            let outcomes = outcomes.collect();
-            let attempt = Attempt {
-                number: delivery.attempt,
-                began_at: now,
-                ended_at: now,
-                route: route.to_string(),
-                host: None,
-                peer: None,
-                tls: None,
-                reply: reply.clone(),
-            };
-            // a caller that hung up has no use for the outcome
-            let _ = tried.send(Tried { delivery, attempt, outcomes }).await;
+        let Some(domain) = deliveries.first().map(|delivery| delivery.key.domain.clone()) else { return };
+        let clock = self.ports.clock.as_ref();
+        let now = clock.now();
+        let mut desk = Desk {
+            packs: Packs::new(self.ports.spool.clone()),
+            reporter: Reporter { tried, clock, route: route.to_string() },
+            until: now + self.settings.limits.call,
+        };
+        let queue: VecDeque<Pending> =
+            deliveries.into_iter().map(|delivery| Pending::new(delivery, now)).collect();
+        match route {
+            Route::Mx => match Targets::of_domain(&self.settings, &self.ports, &domain).await {
+                Ok(targets) => self.deliver(targets, queue, &mut desk).await,
+                Err(failure) => desk.reporter.fail(queue, &failure, None).await,
+            },
+            Route::SmartHost { host, port } => {
+                let targets = Targets::of_smart_host(&self.settings, &self.ports, host, *port);
+                self.deliver(targets, queue, &mut desk).await;
+            }
+            Route::Inbox => self.keep(queue, &mut desk).await,
+            Route::Discard => discard(queue, &desk).await,
         }
+    }
+
+    async fn deliver(&self, targets: Targets<'_>, queue: VecDeque<Pending>, desk: &mut Desk<'_>) {
+        // a future of many layers: on the heap, so that whoever waits for it stays small
+        Box::pin(smtp::deliver(&self.settings, &self.tls, targets, queue, desk)).await;
+    }
+
+    async fn keep(&self, queue: VecDeque<Pending>, desk: &mut Desk<'_>) {
+        for mut pending in queue {
+            pending.began_at = desk.reporter.clock.now();
+            let kept = match &self.inbox {
+                Some(inbox) => inbox.keep(&pending.delivery, &mut desk.packs).await,
+                None => Err(Failure::Inbox("no folder is set for it".to_owned())),
+            };
+            match kept {
+                Ok(()) => {
+                    let reply = Reply::new(250, (0, 0), "kept in the inbox");
+                    pending.settle_rest(Outcome::Delivered, &reply);
+                }
+                Err(failure) => pending.fail(&failure),
+            }
+            desk.reporter.report(pending, None).await;
+        }
+    }
+}
+
+async fn discard(queue: VecDeque<Pending>, desk: &Desk<'_>) {
+    for mut pending in queue {
+        let text = format!("discarded by the route {}=discard", pending.delivery.key.domain);
+        pending.settle_rest(Outcome::Discarded, &Reply::new(250, (0, 0), text));
+        desk.reporter.report(pending, None).await;
     }
 }
