@@ -1,18 +1,28 @@
 //! The deliver stage: routes, MX, SMTP, outcomes, retries, DSNs.
 
+mod address;
 mod attempt;
 mod backoff;
 mod batch;
 mod dsn;
+mod inbox;
+mod limits;
+mod mx;
+mod outcome;
+mod pending;
 mod record;
 mod route;
 mod schedule;
+mod smtp;
 mod stage;
 mod transport;
+mod transports;
 
 pub use attempt::{Outcome, RecipientOutcome, Tried};
 pub(crate) use batch::{send_jobs, to_jobs};
+pub use limits::ClientLimits;
 pub use route::{Route, RouteError, Routes};
 pub use schedule::{DomainRetry, RetrySettings};
 pub use stage::{Deliver, DeliverPorts, DeliverSettings};
 pub use transport::Transport;
+pub use transports::{TransportPorts, TransportSettings, Transports};

@@ -1,0 +1,122 @@
+//! The inbox route: each message a file, for development and for looking at.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fmt::Write as _;
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use shared::job::Delivery;
+use tokio::fs::{self, File};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Mutex;
+
+use super::outcome::Failure;
+use super::smtp::{Packs, ends_early, unreadable};
+
+/// How many messages can be written at once without waiting for each other, at best.
+const LOCKS: usize = 64;
+/// What is written at once, in octets.
+const BLOCK_OCTETS: u64 = 256 * 1024;
+/// Longest head of a file that is read back: far more than the lines of every recipient a message can have.
+const HEAD_OCTETS_MAX: u64 = 4 * 1024 * 1024;
+
+/// A folder of `.eml` files: `Return-Path`, a `Delivered-To` for each recipient, and the message as it would have left.
+pub(super) struct Inbox {
+    folder: PathBuf,
+    /// Deliveries of one message share a file; its lock is that of its id's hash.
+    locks: Vec<Mutex<()>>,
+}
+
+impl Inbox {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self { folder, locks: (0..LOCKS).map(|_| Mutex::new(())).collect() }
+    }
+
+    /// Puts the message there for each recipient of `delivery`, once however often it is asked to. Once this is `Ok`, the
+    /// file outlives the machine's power.
+    pub(super) async fn keep(&self, delivery: &Delivery, packs: &mut Packs) -> Result<(), Failure> {
+        let mut hasher = DefaultHasher::new();
+        delivery.key.message.hash(&mut hasher);
+        let lock = usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or(0);
+        let _held = self.locks[lock].lock().await;
+        let path = self.folder.join(format!("{}.eml", delivery.key.message));
+        let known = read_head(&path, delivery).await.map_err(|error| failed(&error))?;
+        let Some(head) = head(delivery, &known) else { return Ok(()) };
+        // the name is always the same, so that what a crash left is overwritten and does not pile up
+        let temporary = self.folder.join(format!(".{}.eml.new", delivery.key.message));
+        fs::create_dir_all(&self.folder).await.map_err(|error| failed(&error))?;
+        let mut file = File::create(&temporary).await.map_err(|error| failed(&error))?;
+        write(&mut file, head, delivery, packs).await?;
+        self.publish(file, &temporary, &path).await.map_err(|error| failed(&error))
+    }
+
+    /// Makes `file` durable under its own name: its octets first, then the name.
+    async fn publish(&self, file: File, temporary: &Path, path: &Path) -> io::Result<()> {
+        file.sync_all().await?;
+        fs::rename(temporary, path).await?;
+        File::open(&self.folder).await?.sync_all().await
+    }
+}
+
+/// The lines that an earlier delivery of the same message put in front of it; empty where there was none.
+async fn read_head(path: &Path, delivery: &Delivery) -> io::Result<String> {
+    let file = match File::open(path).await {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        Err(error) => return Err(error),
+    };
+    // what follows the head has a known length, so no line of the message itself is taken for one of ours
+    let message = delivery.length + delivery.prefix.len() as u64;
+    let octets = file.metadata().await?.len().saturating_sub(message).min(HEAD_OCTETS_MAX);
+    let mut head = Vec::new();
+    file.take(octets).read_to_end(&mut head).await?;
+    Ok(String::from_utf8_lossy(&head).into_owned())
+}
+
+/// The head of the file with everyone in it, or `None` where everyone is in `known` already.
+fn head(delivery: &Delivery, known: &str) -> Option<String> {
+    let mut head =
+        if known.is_empty() { format!("Return-Path: <{}>\r\n", delivery.from) } else { known.to_owned() };
+    let mut added = known.is_empty();
+    for recipient in &delivery.recipients {
+        let line = format!("Delivered-To: {}", recipient.address);
+        if !head.split("\r\n").any(|known| known == line) {
+            added = true;
+            write!(head, "{line}\r\n").expect("a String takes every write");
+        }
+    }
+    added.then_some(head)
+}
+
+async fn write(
+    file: &mut File,
+    mut out: String,
+    delivery: &Delivery,
+    packs: &mut Packs,
+) -> Result<(), Failure> {
+    out.push_str(&delivery.prefix);
+    let mut out = out.into_bytes();
+    let (mut at, end) = (delivery.offset, delivery.offset.saturating_add(delivery.length));
+    while at < end {
+        let reader = packs.reader(delivery.key.message.pack);
+        let piece = reader.read(at, BLOCK_OCTETS.min(end - at)).await.map_err(|error| unreadable(&error))?;
+        if piece.is_empty() {
+            return Err(ends_early());
+        }
+        at += piece.len() as u64;
+        out.extend_from_slice(&piece);
+        if at < end {
+            file.write_all(&out).await.map_err(|error| failed(&error))?;
+            out.clear();
+        }
+    }
+    file.write_all(&out).await.map_err(|error| failed(&error))?;
+    // tokio's files write behind: an error may only come to light here
+    file.flush().await.map_err(|error| failed(&error))
+}
+
+fn failed(error: &io::Error) -> Failure {
+    tracing::warn!(%error, "the inbox cannot be written");
+    Failure::Inbox(error.kind().to_string())
+}

@@ -1,0 +1,277 @@
+//! What went wrong, and what that comes to: the one place where failures are told apart.
+
+use std::fmt;
+
+use shared::mail::{EnhancedCode, Reply, ReplyClass};
+
+use super::Outcome;
+use super::smtp::reply::{RawReply, ReplyError};
+
+/// A step of the dialogue, by the name of what was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    Greeting,
+    Hello,
+    StartTls,
+    Reset,
+    Mail,
+    Recipient,
+    Data,
+    Content,
+    End,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Greeting => "the greeting",
+            Self::Hello => "EHLO",
+            Self::StartTls => "STARTTLS",
+            Self::Reset => "RSET",
+            Self::Mail => "MAIL",
+            Self::Recipient => "RCPT",
+            Self::Data => "DATA",
+            Self::Content => "the content",
+            Self::End => "the final dot",
+        })
+    }
+}
+
+/// Why a recipient did not get the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The domain does not exist.
+    NoSuchDomain,
+    /// The domain says that it takes no mail (RFC 7505).
+    NullMx,
+    /// The domain has neither MX nor address records.
+    NoMailHost,
+    /// The domain has MX records, and none of their hosts has an address.
+    NoHostAddress,
+    /// The best host of the domain is this one, so the mail is where it should be and has nowhere to go.
+    LoopsBack,
+    /// Every address of the domain's hosts is one that the DNS may not send us to.
+    ForbiddenAddress,
+    /// The DNS did not answer.
+    LookupFailed(String),
+    /// The smart host of the route has no address.
+    NoSmartHost,
+    /// No TCP connection.
+    Unreachable(String),
+    /// No TLS, where TLS was begun and clear text was no way out.
+    Handshake(String),
+    /// The connection broke.
+    Lost(Step),
+    /// The server took too long.
+    TimedOut(Step),
+    /// The server answered with something that is no answer.
+    Garbled(Step, ReplyError),
+    /// The server answered with a code that the step cannot have.
+    OutOfPlace(Step, u16),
+    /// The server said no.
+    Refused(Step, Reply),
+    /// The final dot is out, and no answer came: the server may have the message or not (RFC 1047).
+    Unanswered(String),
+    /// The message is larger than the server takes.
+    TooLarge(u64),
+    /// The message needs 8BITMIME, which the server lacks.
+    NeedsEightBitMime,
+    /// The message needs SMTPUTF8, which the server lacks.
+    NeedsSmtpUtf8,
+    /// The content could not be read from the spool.
+    Unreadable(String),
+    /// The inbox could not be written.
+    Inbox(String),
+    /// The time of one call was up before the message's turn.
+    OutOfTime,
+}
+
+impl Failure {
+    /// What it comes to for the recipients, and the reply that says why.
+    pub(super) fn verdict(&self) -> (Outcome, Reply) {
+        let deferred = |code, enhanced, text: String| (Outcome::Deferred, Reply::new(code, enhanced, text));
+        let bounced =
+            |code, enhanced, text: &'static str| (Outcome::Bounced, Reply::new(code, enhanced, text));
+        match self {
+            Self::NoSuchDomain => bounced(550, (1, 2), "the recipient's domain does not exist"),
+            // RFC 7505 §4.1
+            Self::NullMx => bounced(556, (1, 10), "the recipient's domain takes no mail (null MX)"),
+            Self::NoMailHost => bounced(550, (4, 4), "the recipient's domain has no host for mail"),
+            // RFC 5321 §5.1: MX records none of which can be used are an error
+            Self::NoHostAddress => {
+                bounced(550, (4, 4), "no mail host of the recipient's domain has an address")
+            }
+            Self::LoopsBack => {
+                bounced(554, (4, 6), "mail for the recipient's domain loops back to this host")
+            }
+            Self::ForbiddenAddress => {
+                bounced(550, (7, 1), "the mail hosts of the recipient's domain have no public address")
+            }
+            Self::LookupFailed(why) => deferred(451, (4, 3), format!("the DNS lookup failed: {why}")),
+            Self::NoSmartHost => deferred(451, (4, 4), "the smart host has no address".to_owned()),
+            Self::Unreachable(why) => deferred(451, (4, 1), format!("no connection: {why}")),
+            Self::Handshake(why) => deferred(454, (7, 0), format!("no TLS: {why}")),
+            Self::Lost(step) => deferred(451, (4, 2), format!("the connection was lost at {step}")),
+            Self::TimedOut(step) => deferred(451, (4, 2), format!("the server took too long at {step}")),
+            Self::Garbled(step, why) => {
+                deferred(451, (5, 0), format!("the reply at {step} is no reply: {why}"))
+            }
+            Self::OutOfPlace(step, code) => {
+                deferred(451, (5, 0), format!("the server said {code} at {step}"))
+            }
+            Self::Refused(step, reply) => refused(*step, reply),
+            Self::Unanswered(why) => {
+                let text = format!("{why}; the server may have the message, and may get it twice");
+                deferred(451, (4, 2), text)
+            }
+            Self::TooLarge(limit) => {
+                let text = format!("the message is larger than the {limit} octets that the server takes");
+                (Outcome::Bounced, Reply::new(552, (3, 4), text))
+            }
+            // RFC 6152 §3
+            Self::NeedsEightBitMime => bounced(554, (6, 3), "the server does not take 8-bit content"),
+            // RFC 6531 §3.5
+            Self::NeedsSmtpUtf8 => bounced(550, (6, 7), "the server does not take internationalized mail"),
+            Self::Unreadable(why) => deferred(451, (3, 0), format!("the content cannot be read: {why}")),
+            Self::Inbox(why) => deferred(451, (3, 0), format!("the inbox cannot be written: {why}")),
+            Self::OutOfTime => deferred(451, (4, 5), "there was no time left for the message".to_owned()),
+        }
+    }
+
+    /// Of two failures on the way to one domain, the one that counts: while any host may work later, nothing is final.
+    pub(super) fn or(self, earlier: Option<Self>) -> Self {
+        match earlier {
+            Some(earlier)
+                if self.verdict().0 == Outcome::Bounced && earlier.verdict().0 != Outcome::Bounced =>
+            {
+                earlier
+            }
+            _ => self,
+        }
+    }
+}
+
+/// What a 4yz or 5yz comes to at `step`.
+fn refused(step: Step, reply: &Reply) -> (Outcome, Reply) {
+    let permanent = match reply.class() {
+        ReplyClass::Permanent => true,
+        ReplyClass::Transient | ReplyClass::Completed | ReplyClass::Intermediate => false,
+    };
+    let softened = match step {
+        // a host that gives no service now may give it later; only 521 says "never" (RFC 7504 §3)
+        Step::Greeting => reply.code() != 521,
+        // RFC 5321 §4.5.3.1.10: 552 to RCPT means "too many recipients"
+        Step::Recipient => reply.code() == 552,
+        // that the server does without is no fault of the message
+        Step::StartTls | Step::Reset => true,
+        Step::Hello | Step::Mail | Step::Data | Step::Content | Step::End => false,
+    };
+    match (permanent, softened) {
+        (true, false) => (Outcome::Bounced, reply.clone()),
+        (true, true) => (Outcome::Deferred, transient(reply)),
+        (false, _) => (Outcome::Deferred, reply.clone()),
+    }
+}
+
+/// The same reply in the class of what is worth another try.
+fn transient(reply: &Reply) -> Reply {
+    let (code, text) = (reply.code() - 100, format!("(said as {}) {}", reply.code(), reply.text()));
+    match reply.enhanced() {
+        Some(EnhancedCode(subject, detail)) => Reply::new(code, (subject, detail), text),
+        None => Reply::plain(code, text),
+    }
+}
+
+/// Whether the server goes along with `step`. `Ok(Some)` is its refusal of that step; `Err` is the end of the connection.
+pub(super) fn judge(step: Step, raw: RawReply, text_octets_max: usize) -> Result<Option<Reply>, Failure> {
+    let code = raw.code;
+    let awaited = match step {
+        Step::Data => code == 354,
+        Step::Greeting
+        | Step::Hello
+        | Step::StartTls
+        | Step::Reset
+        | Step::Mail
+        | Step::Recipient
+        | Step::Content
+        | Step::End => code / 100 == 2,
+    };
+    if awaited {
+        return Ok(None);
+    }
+    let reply = raw.into_reply(text_octets_max);
+    match reply.class() {
+        // 421 says that the server is about to close (RFC 5321 §3.8), whatever was asked
+        ReplyClass::Transient if code == 421 => Err(Failure::Refused(step, reply)),
+        ReplyClass::Transient | ReplyClass::Permanent => Ok(Some(reply)),
+        ReplyClass::Completed | ReplyClass::Intermediate => Err(Failure::OutOfPlace(step, code)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(step: Step, code: u16) -> (Outcome, u16) {
+        let (outcome, reply) = Failure::Refused(step, Reply::plain(code, "x")).verdict();
+        (outcome, reply.code())
+    }
+
+    #[test]
+    fn a_refusal_counts_by_its_class_but_where_an_rfc_says_otherwise() {
+        for step in [Step::Hello, Step::Mail, Step::Recipient, Step::Data, Step::End] {
+            assert_eq!(at(step, 450), (Outcome::Deferred, 450), "{step}");
+            assert_eq!(at(step, 550), (Outcome::Bounced, 550), "{step}");
+        }
+        assert_eq!(at(Step::Recipient, 552), (Outcome::Deferred, 452));
+        assert_eq!(at(Step::End, 552), (Outcome::Bounced, 552));
+        assert_eq!(at(Step::Greeting, 554), (Outcome::Deferred, 454));
+        assert_eq!(at(Step::Greeting, 521), (Outcome::Bounced, 521));
+    }
+
+    #[test]
+    fn the_class_of_every_reply_is_that_of_its_outcome() {
+        let reply = Reply::plain(554, "x");
+        for failure in [
+            Failure::NoSuchDomain,
+            Failure::NullMx,
+            Failure::NoMailHost,
+            Failure::NoHostAddress,
+            Failure::LoopsBack,
+            Failure::ForbiddenAddress,
+            Failure::LookupFailed(String::new()),
+            Failure::NoSmartHost,
+            Failure::Unreachable(String::new()),
+            Failure::Handshake(String::new()),
+            Failure::Lost(Step::Mail),
+            Failure::TimedOut(Step::Mail),
+            Failure::Garbled(Step::Mail, ReplyError::Malformed),
+            Failure::OutOfPlace(Step::Mail, 354),
+            Failure::Refused(Step::Greeting, reply.clone()),
+            Failure::Refused(Step::Mail, reply),
+            Failure::Unanswered(String::new()),
+            Failure::TooLarge(1),
+            Failure::NeedsEightBitMime,
+            Failure::NeedsSmtpUtf8,
+            Failure::Unreadable(String::new()),
+            Failure::Inbox(String::new()),
+            Failure::OutOfTime,
+        ] {
+            let (outcome, reply) = failure.verdict();
+            let class = match outcome {
+                Outcome::Deferred => ReplyClass::Transient,
+                Outcome::Bounced => ReplyClass::Permanent,
+                Outcome::Delivered | Outcome::Discarded => ReplyClass::Completed,
+            };
+            assert_eq!(reply.class(), class, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn while_one_host_may_work_later_nothing_is_final() {
+        let (soft, hard) = (Failure::Lost(Step::Mail), Failure::NoHostAddress);
+        assert_eq!(hard.clone().or(Some(soft.clone())), soft);
+        assert_eq!(soft.clone().or(Some(hard.clone())), soft);
+        assert_eq!(Failure::NullMx.or(Some(hard)), Failure::NullMx);
+    }
+}

@@ -1,0 +1,122 @@
+//! A delivery on its way through a transport, and how it is handed back.
+
+use shared::job::Delivery;
+use shared::mail::{Reply, Timestamp};
+use shared::port::{Attempt, Clock};
+use tokio::sync::mpsc;
+
+use super::mx::Target;
+use super::outcome::Failure;
+use super::{Outcome, RecipientOutcome, Tried};
+
+/// A delivery, and what has become of each of its recipients so far.
+pub(super) struct Pending {
+    pub(super) delivery: Delivery,
+    /// One for each recipient, in their order.
+    settled: Vec<Option<(Outcome, Reply)>>,
+    /// When its own try began; it may have waited behind others.
+    pub(super) began_at: Timestamp,
+}
+
+impl Pending {
+    pub(super) fn new(delivery: Delivery, now: Timestamp) -> Self {
+        let settled = delivery.recipients.iter().map(|_| None).collect();
+        Self { delivery, settled, began_at: now }
+    }
+
+    /// The recipients that have no outcome yet, by their place.
+    pub(super) fn open(&self) -> impl Iterator<Item = usize> {
+        self.settled.iter().enumerate().filter(|(_, settled)| settled.is_none()).map(|(at, _)| at)
+    }
+
+    /// Sets the outcome of one recipient.
+    pub(super) fn settle(&mut self, at: usize, outcome: Outcome, reply: Reply) {
+        self.settled[at] = Some((outcome, reply));
+    }
+
+    /// Sets the outcome of every recipient that has none yet.
+    pub(super) fn settle_rest(&mut self, outcome: Outcome, reply: &Reply) {
+        for settled in self.settled.iter_mut().filter(|settled| settled.is_none()) {
+            *settled = Some((outcome, reply.clone()));
+        }
+    }
+
+    /// Sets what `failure` comes to for every recipient that has no outcome yet.
+    pub(super) fn fail(&mut self, failure: &Failure) {
+        let (outcome, reply) = failure.verdict();
+        self.settle_rest(outcome, &reply);
+    }
+}
+
+/// Whom a message was given to, as the trace tells it.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    pub(super) target: Target,
+    /// TLS version and cipher; `None` is clear text.
+    pub(super) tls: Option<String>,
+}
+
+/// Hands deliveries back.
+pub(super) struct Reporter<'a> {
+    pub(super) tried: &'a mpsc::Sender<Tried>,
+    pub(super) clock: &'a dyn Clock,
+    /// The route, as the configuration writes it.
+    pub(super) route: String,
+}
+
+impl Reporter<'_> {
+    /// Hands `pending` back, each of whose recipients has an outcome.
+    pub(super) async fn report(&self, pending: Pending, peer: Option<&Peer>) {
+        let Pending { delivery, settled, began_at } = pending;
+        let mut outcomes = Vec::with_capacity(settled.len());
+        for (recipient, settled) in delivery.recipients.iter().zip(settled) {
+            let (outcome, reply) = settled.unwrap_or_else(|| Failure::OutOfTime.verdict());
+            count(outcome);
+            outcomes.push(RecipientOutcome { address: recipient.address.clone(), outcome, reply });
+        }
+        let reply = deciding(&outcomes);
+        tracing::debug!(message = %delivery.key.message, domain = %delivery.key.domain, %reply, "tried");
+        let attempt = Attempt {
+            number: delivery.attempt,
+            began_at,
+            ended_at: self.clock.now(),
+            route: self.route.clone(),
+            host: peer.map(|peer| peer.target.host.clone()),
+            peer: peer.map(|peer| peer.target.address.to_string()),
+            tls: peer.and_then(|peer| peer.tls.clone()),
+            reply,
+        };
+        // a caller that hung up has no use for the outcome
+        let _ = self.tried.send(Tried { delivery, attempt, outcomes }).await;
+    }
+
+    /// Hands everything in `queue` back with what `failure` comes to.
+    pub(super) async fn fail(
+        &self,
+        queue: impl IntoIterator<Item = Pending>,
+        failure: &Failure,
+        peer: Option<&Peer>,
+    ) {
+        for mut pending in queue {
+            pending.fail(failure);
+            self.report(pending, peer).await;
+        }
+    }
+}
+
+/// The reply that tells most of the attempt: that to the message where anyone got it, and else the first one.
+fn deciding(outcomes: &[RecipientOutcome]) -> Reply {
+    let delivered = outcomes.iter().find(|recipient| recipient.outcome == Outcome::Delivered);
+    let deciding = delivered.or(outcomes.first()).map(|recipient| recipient.reply.clone());
+    deciding.unwrap_or_else(|| Reply::new(250, (0, 0), "the delivery has no recipients"))
+}
+
+fn count(outcome: Outcome) {
+    let outcome = match outcome {
+        Outcome::Delivered => "delivered",
+        Outcome::Deferred => "deferred",
+        Outcome::Bounced => "bounced",
+        Outcome::Discarded => "discarded",
+    };
+    metrics::counter!("spoolway_deliver_recipients_total", "outcome" => outcome).increment(1);
+}

@@ -1,0 +1,156 @@
+//! A connection to a server: octets out in whole groups, replies in. The only file of the client that touches a socket.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
+
+use super::reply::{RawReply, ReplyParser};
+use super::tls::{self, Opportunistic};
+use crate::deliver::ClientLimits;
+use crate::deliver::mx::Target;
+use crate::deliver::outcome::{Failure, Step};
+
+/// How much is read at once; replies are short.
+const READ_OCTETS: usize = 2048;
+
+/// What is written and not yet sent lies in `out`, so that a whole group of commands costs one system call.
+pub(crate) struct Connection {
+    stream: Stream,
+    parser: ReplyParser,
+    input: Box<[u8]>,
+    pub(crate) out: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects to `target`.
+    pub(crate) async fn open(target: &Target, limits: &ClientLimits) -> Result<Self, Failure> {
+        let connect = TcpStream::connect(target.address);
+        let tcp = match timeout(limits.connect, connect).await {
+            Ok(Ok(tcp)) => tcp,
+            Ok(Err(error)) => return Err(Failure::Unreachable(error.kind().to_string())),
+            Err(_) => return Err(Failure::Unreachable("timed out".to_owned())),
+        };
+        // each write is a whole group already; without this, it might wait for the acknowledgement of the one before
+        if let Err(error) = tcp.set_nodelay(true) {
+            return Err(Failure::Unreachable(error.kind().to_string()));
+        }
+        Ok(Self {
+            stream: Stream::Plain(tcp),
+            parser: ReplyParser::new(limits),
+            input: vec![0; READ_OCTETS].into_boxed_slice(),
+            out: Vec::with_capacity(READ_OCTETS),
+        })
+    }
+
+    /// The same connection under TLS. Nothing that came before is kept (RFC 3207 §4.2): whoever sat in between may
+    /// have put it there.
+    pub(crate) async fn secure(
+        self,
+        tls: &Opportunistic,
+        target: &Target,
+        limits: &ClientLimits,
+    ) -> Result<(Self, String), Failure> {
+        let Stream::Plain(tcp) = self.stream else {
+            return Err(Failure::Handshake("TLS within TLS".to_owned()));
+        };
+        let handshake = tls.handshake(&target.host, target.address.ip(), tcp);
+        let stream = match timeout(limits.handshake, handshake).await {
+            Ok(Ok(stream)) => Box::new(stream),
+            Ok(Err(error)) => return Err(Failure::Handshake(error.to_string())),
+            Err(_) => return Err(Failure::Handshake("the handshake timed out".to_owned())),
+        };
+        let description = tls::describe(&stream);
+        let parser = ReplyParser::new(limits);
+        Ok((Self { stream: Stream::Tls(stream), parser, ..self }, description))
+    }
+
+    /// Sends what lies in `out`.
+    pub(crate) async fn flush(&mut self, step: Step, limit: Duration) -> Result<(), Failure> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        let send = async {
+            self.stream.write_all(&self.out).await?;
+            self.stream.flush().await
+        };
+        match timeout(limit, send).await {
+            Ok(Ok(())) => {
+                self.out.clear();
+                Ok(())
+            }
+            Ok(Err(_)) => Err(Failure::Lost(step)),
+            Err(_) => Err(Failure::TimedOut(step)),
+        }
+    }
+
+    /// The next reply, whole within `limit`.
+    pub(crate) async fn reply(&mut self, step: Step, limit: Duration) -> Result<RawReply, Failure> {
+        // replies to one group mostly arrive together: no timer for those that are here already
+        if let Some(reply) = self.buffered(step)? {
+            return Ok(reply);
+        }
+        let arrive = async {
+            loop {
+                match self.stream.read(&mut self.input).await {
+                    Ok(0) | Err(_) => return Err(Failure::Lost(step)),
+                    Ok(octets) => self.parser.feed(&self.input[..octets]),
+                }
+                if let Some(reply) = self.buffered(step)? {
+                    return Ok(reply);
+                }
+            }
+        };
+        timeout(limit, arrive).await.unwrap_or(Err(Failure::TimedOut(step)))
+    }
+
+    fn buffered(&mut self, step: Step) -> Result<Option<RawReply>, Failure> {
+        let reply = self.parser.next().map_err(|error| Failure::Garbled(step, error))?;
+        if let Some(reply) = &reply {
+            tracing::debug!(%step, code = reply.code, text = %reply.text, "reply");
+        }
+        Ok(reply)
+    }
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! A session: greeting, EHLO or HELO, STARTTLS; and then as many transactions as it is good for.
+
+use super::capabilities::Capabilities;
+use super::connection::Connection;
+use super::reply::RawReply;
+use super::tls::Opportunistic;
+use crate::deliver::TransportSettings;
+use crate::deliver::mx::Target;
+use crate::deliver::outcome::{Failure, Step, judge};
+use crate::deliver::pending::Peer;
+
+/// A server that is ready for MAIL.
+pub(crate) struct Session<'a> {
+    pub(super) settings: &'a TransportSettings,
+    pub(super) connection: Connection,
+    pub(super) offered: Capabilities,
+    pub(super) peer: Peer,
+    /// Transactions begun.
+    pub(super) begun: usize,
+    /// Transactions that came to an end the server told.
+    pub(super) ended: usize,
+    /// Whether the server still holds an envelope that must be taken back before the next MAIL.
+    pub(super) dirty: bool,
+    /// Whether QUIT has been said.
+    pub(super) quit: bool,
+}
+
+/// How far an opening came.
+enum Opened<'a> {
+    Ready(Box<Session<'a>>),
+    /// TLS was offered and did not come about; the connection is gone.
+    NoTls(Failure),
+}
+
+impl<'a> Session<'a> {
+    /// Opens a session with `target`: under TLS where that works, and else in clear text.
+    pub(crate) async fn open(
+        settings: &'a TransportSettings,
+        tls: &Opportunistic,
+        target: &Target,
+    ) -> Result<Self, Failure> {
+        if let Opened::Ready(session) = Self::greet(settings, Some(tls), target).await? {
+            return Ok(*session);
+        }
+        match Self::greet(settings, None, target).await? {
+            Opened::Ready(session) => Ok(*session),
+            Opened::NoTls(failure) => Err(failure),
+        }
+    }
+
+    async fn greet(
+        settings: &'a TransportSettings,
+        tls: Option<&Opportunistic>,
+        target: &Target,
+    ) -> Result<Opened<'a>, Failure> {
+        let limits = &settings.limits;
+        let connection = Connection::open(target, limits).await?;
+        let peer = Peer { target: target.clone(), tls: None };
+        let offered = Capabilities::default();
+        let mut session =
+            Self { settings, connection, offered, peer, begun: 0, ended: 0, dirty: false, quit: false };
+        session.awaited(Step::Greeting).await?;
+        session.hello().await?;
+        let Some(tls) = tls.filter(|_| session.offered.starttls) else {
+            return Ok(Opened::Ready(Box::new(session)));
+        };
+        session.say(Step::StartTls, b"STARTTLS\r\n").await?;
+        let reply = session.reply(Step::StartTls).await?;
+        if judge(Step::StartTls, reply, limits.reply_text_octets)?.is_some() {
+            // RFC 3207 §4: a server that has no TLS right now goes on without
+            metrics::counter!("spoolway_deliver_tls_total", "result" => "refused").increment(1);
+            return Ok(Opened::Ready(Box::new(session)));
+        }
+        match session.connection.secure(tls, target, limits).await {
+            Ok((connection, description)) => {
+                metrics::counter!("spoolway_deliver_tls_total", "result" => "secured").increment(1);
+                session.connection = connection;
+                session.peer.tls = Some(description);
+            }
+            Err(failure) => {
+                metrics::counter!("spoolway_deliver_tls_total", "result" => "failed").increment(1);
+                tracing::debug!(host = %target.host, peer = %target.address, ?failure, "no TLS, once more without");
+                return Ok(Opened::NoTls(failure));
+            }
+        }
+        // what was offered in clear text no longer counts (RFC 3207 §4.2)
+        match session.hello().await {
+            Ok(()) => Ok(Opened::Ready(Box::new(session))),
+            // in TLS 1.3 a server may turn the handshake down after the client thinks it done (RFC 8446 §2)
+            Err(failure @ Failure::Lost(_)) => Ok(Opened::NoTls(failure)),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// EHLO, or HELO with a server that does not know it (RFC 5321 §3.2, §4.1.1.1).
+    async fn hello(&mut self) -> Result<(), Failure> {
+        self.offered = Capabilities::default();
+        let name = &self.settings.hostname;
+        self.say(Step::Hello, format!("EHLO {name}\r\n").as_bytes()).await?;
+        let reply = self.reply(Step::Hello).await?;
+        match reply.code {
+            200..300 => {
+                self.offered = Capabilities::parse(&reply.text);
+                Ok(())
+            }
+            500..600 => {
+                self.say(Step::Hello, format!("HELO {name}\r\n").as_bytes()).await?;
+                self.awaited(Step::Hello).await
+            }
+            _ => self.settle(Step::Hello, reply),
+        }
+    }
+
+    /// The reply to `step`, which the connection cannot do without.
+    async fn awaited(&mut self, step: Step) -> Result<(), Failure> {
+        let reply = self.reply(step).await?;
+        self.settle(step, reply)
+    }
+
+    fn settle(&self, step: Step, reply: RawReply) -> Result<(), Failure> {
+        match judge(step, reply, self.settings.limits.reply_text_octets)? {
+            None => Ok(()),
+            Some(reply) => Err(Failure::Refused(step, reply)),
+        }
+    }
+
+    /// Sends a command by itself.
+    async fn say(&mut self, step: Step, command: &[u8]) -> Result<(), Failure> {
+        tracing::debug!(commands = %command.escape_ascii(), "sent");
+        self.connection.out.extend_from_slice(command);
+        self.flush(step).await
+    }
+
+    /// Sends what was written.
+    pub(super) async fn flush(&mut self, step: Step) -> Result<(), Failure> {
+        let limits = &self.settings.limits;
+        let limit = match step {
+            Step::Content | Step::End => limits.block,
+            Step::Greeting
+            | Step::Hello
+            | Step::StartTls
+            | Step::Reset
+            | Step::Mail
+            | Step::Recipient
+            | Step::Data => limits.command,
+        };
+        self.connection.flush(step, limit).await
+    }
+
+    /// The reply to `step`, within the time that RFC 5321 §4.5.3.2 gives it.
+    pub(super) async fn reply(&mut self, step: Step) -> Result<RawReply, Failure> {
+        let limits = &self.settings.limits;
+        let limit = match step {
+            Step::Greeting => limits.greeting,
+            Step::Hello | Step::StartTls | Step::Reset => limits.command,
+            Step::Mail => limits.mail,
+            Step::Recipient => limits.recipient,
+            Step::Data => limits.data,
+            Step::Content => limits.quit,
+            Step::End => limits.end,
+        };
+        self.connection.reply(step, limit).await
+    }
+
+    /// Takes leave. The reply decides nothing, so it is not waited for long: but long enough that a server that answers does
+    /// not find the connection reset.
+    pub(super) async fn leave(mut self) {
+        if !self.quit {
+            self.connection.out.extend_from_slice(b"QUIT\r\n");
+            if self.connection.flush(Step::Hello, self.settings.limits.quit).await.is_err() {
+                return;
+            }
+        }
+        let _ = self.connection.reply(Step::Hello, self.settings.limits.quit).await;
+    }
+}

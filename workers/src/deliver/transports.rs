@@ -1,0 +1,133 @@
+//! The transports: deliveries and a route in, what each recipient's server said out.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use shared::job::Delivery;
+use shared::mail::Reply;
+use shared::port::{Clock, Ids, Resolver, Spool};
+use tokio::sync::mpsc;
+
+use super::inbox::Inbox;
+use super::mx::Targets;
+use super::outcome::Failure;
+use super::pending::{Pending, Reporter};
+use super::smtp::tls::Opportunistic;
+use super::smtp::{self, Desk, Packs};
+use super::{ClientLimits, Outcome, Route, Tried};
+
+/// How the transports behave.
+#[derive(Debug, Clone)]
+pub struct TransportSettings {
+    /// The name said in EHLO, and by which this machine is known among MX hosts.
+    pub hostname: String,
+    /// The TCP port of MX hosts and address literals.
+    pub port: u16,
+    /// Whether addresses that the DNS names, or an address literal, may be private, loopback and the like.
+    pub allow_private_addresses: bool,
+    /// The folder of the inbox route.
+    pub inbox: Option<PathBuf>,
+    /// Times, sizes and counts.
+    pub limits: ClientLimits,
+}
+
+impl Default for TransportSettings {
+    fn default() -> Self {
+        Self {
+            hostname: "localhost".to_owned(),
+            port: 25,
+            allow_private_addresses: false,
+            inbox: None,
+            limits: ClientLimits::default(),
+        }
+    }
+}
+
+/// What the transports need of the world.
+#[derive(Clone)]
+pub struct TransportPorts {
+    /// Where the messages lie.
+    pub spool: Arc<dyn Spool>,
+    /// Who knows the hosts of a domain.
+    pub resolver: Arc<dyn Resolver>,
+    /// The time of day, for the attempts.
+    pub clock: Arc<dyn Clock>,
+    /// Chance, to spread load among equal hosts.
+    pub ids: Arc<dyn Ids>,
+}
+
+/// Every way a message can leave.
+pub struct Transports {
+    settings: TransportSettings,
+    ports: TransportPorts,
+    tls: Opportunistic,
+    inbox: Option<Inbox>,
+}
+
+impl Transports {
+    /// Transports that behave as `settings` say.
+    pub fn new(settings: TransportSettings, ports: TransportPorts) -> Self {
+        let inbox = settings.inbox.clone().map(Inbox::new);
+        Self { settings, ports, tls: Opportunistic::new(), inbox }
+    }
+
+    /// Tries each of `deliveries` once by `route`, one after the other and over as few connections as possible, and hands
+    /// each to `tried` as soon as its outcome is known: every one exactly once, whatever happens. With [`Route::Mx`],
+    /// all of them have the same domain.
+    pub async fn attempt(&self, route: &Route, deliveries: Vec<Delivery>, tried: &mpsc::Sender<Tried>) {
+        let Some(domain) = deliveries.first().map(|delivery| delivery.key.domain.clone()) else { return };
+        let clock = self.ports.clock.as_ref();
+        let now = clock.now();
+        let mut desk = Desk {
+            packs: Packs::new(self.ports.spool.clone()),
+            reporter: Reporter { tried, clock, route: route.to_string() },
+            until: now + self.settings.limits.call,
+        };
+        let queue: VecDeque<Pending> =
+            deliveries.into_iter().map(|delivery| Pending::new(delivery, now)).collect();
+        match route {
+            Route::Mx => match Targets::of_domain(&self.settings, &self.ports, &domain).await {
+                Ok(targets) => self.deliver(targets, queue, &mut desk).await,
+                Err(failure) => desk.reporter.fail(queue, &failure, None).await,
+            },
+            Route::SmartHost { host, port } => {
+                let targets = Targets::of_smart_host(&self.settings, &self.ports, host, *port);
+                self.deliver(targets, queue, &mut desk).await;
+            }
+            Route::Inbox => self.keep(queue, &mut desk).await,
+            Route::Discard => discard(queue, &desk).await,
+        }
+    }
+
+    async fn deliver(&self, targets: Targets<'_>, queue: VecDeque<Pending>, desk: &mut Desk<'_>) {
+        // a future of many layers: on the heap, so that whoever waits for it stays small
+        Box::pin(smtp::deliver(&self.settings, &self.tls, targets, queue, desk)).await;
+    }
+
+    async fn keep(&self, queue: VecDeque<Pending>, desk: &mut Desk<'_>) {
+        for mut pending in queue {
+            pending.began_at = desk.reporter.clock.now();
+            let kept = match &self.inbox {
+                Some(inbox) => inbox.keep(&pending.delivery, &mut desk.packs).await,
+                None => Err(Failure::Inbox("no folder is set for it".to_owned())),
+            };
+            match kept {
+                Ok(()) => {
+                    let reply = Reply::new(250, (0, 0), "kept in the inbox");
+                    pending.settle_rest(Outcome::Delivered, &reply);
+                }
+                Err(failure) => pending.fail(&failure),
+            }
+            desk.reporter.report(pending, None).await;
+        }
+    }
+}
+
+async fn discard(queue: VecDeque<Pending>, desk: &Desk<'_>) {
+    for mut pending in queue {
+        let text = format!("discarded by the route {}=discard", pending.delivery.key.domain);
+        pending.settle_rest(Outcome::Discarded, &Reply::new(250, (0, 0), text));
+        desk.reporter.report(pending, None).await;
+    }
+}
