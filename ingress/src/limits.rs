@@ -1,0 +1,98 @@
+//! Every bound of this crate, with where it comes from.
+
+use std::time::Duration;
+
+/// What a session, a message and the whole server may use up. The defaults are what the RFCs ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest command line in octets, CRLF included: 512 (RFC 5321 §4.5.3.1.4), and for the parameters of MAIL
+    /// 26 of SIZE (RFC 1870 §3), 17 of BODY (RFC 6152 §2) and 10 of SMTPUTF8 (RFC 6531 §3.1).
+    pub command_line_octets: usize,
+    /// Longest path in octets, angle brackets included (RFC 5321 §4.5.3.1.3).
+    pub path_octets: usize,
+    /// Most recipients of a message; at least 100 (RFC 5321 §4.5.3.1.8).
+    pub recipients: usize,
+    /// Longest message in octets, as the SIZE keyword announces (RFC 1870 §4); at least 64 KiB (RFC 5321 §4.5.3.1.7).
+    pub message_octets: u64,
+    /// Most Received lines before a message is taken to loop (RFC 5321 §6.3).
+    pub received_lines: u32,
+    /// The bad command after which a session ends. A message that was accepted sets the count to zero.
+    pub bad_commands: u32,
+    /// How long the server waits for the whole of the next command; at least 5 minutes (RFC 5321 §4.5.3.2.7).
+    pub command_timeout: Duration,
+    /// How long it waits for more content; the client's own limit is 3 minutes a block (RFC 5321 §4.5.3.2.5).
+    pub content_timeout: Duration,
+    /// How long all of a message's content may take, however steadily it drips.
+    pub content_total_timeout: Duration,
+    /// How long it waits for the client to take a reply.
+    pub reply_timeout: Duration,
+    /// How long it reads on after an error reply that ends the session, so that the reply is not lost to a reset.
+    pub linger: Duration,
+    /// Most sessions at a time.
+    pub connections: usize,
+    /// Connections that the system holds until they are accepted.
+    pub backlog: u32,
+    /// How many octets of commands are read at once; what a session can hold unread is about this much.
+    pub command_read_octets: usize,
+    /// How many octets of content are read at once.
+    pub content_read_octets: usize,
+    /// Replies are written out once they are this long, even if more commands wait (RFC 2920 §3.2).
+    pub replies_octets: usize,
+    /// Memory for the content of all messages from their DATA to its answer, in octets.
+    pub memory_octets: u32,
+    /// How much of that a message asks for at first, and at least whenever it needs more.
+    pub memory_step_octets: u32,
+    /// How long a message waits for memory before it is refused with 452.
+    pub memory_wait: Duration,
+    /// A longer message is streamed to the spool; a shorter one is kept in memory until it is committed.
+    pub in_memory_octets: usize,
+    /// Memory counted for a streamed message: two pieces of `in_memory_octets`, and what the spool's writer holds back.
+    pub streamed_memory_octets: u32,
+    /// Most messages in a pack.
+    pub pack_messages: usize,
+    /// Most octets of content in a pack.
+    pub pack_octets: usize,
+    /// Commits under way at a time.
+    pub commits_in_flight: usize,
+    /// How long a commit may take; after that its outcome is unknown. The client waits 10 minutes
+    /// (RFC 5321 §4.5.3.2.6).
+    pub commit_timeout: Duration,
+    /// How long a drain waits for transactions under way.
+    pub drain: Duration,
+    /// How long a drain waits for the next command of a session that has no transaction.
+    pub drain_idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            command_line_octets: 512 + 26 + 17 + 10,
+            path_octets: 256,
+            recipients: 1000,
+            message_octets: 64 * 1024 * 1024,
+            received_lines: 50,
+            bad_commands: 20,
+            command_timeout: Duration::from_secs(300),
+            content_timeout: Duration::from_secs(180),
+            content_total_timeout: Duration::from_secs(3600),
+            reply_timeout: Duration::from_secs(300),
+            linger: Duration::from_secs(2),
+            connections: 10_000,
+            backlog: 1024,
+            command_read_octets: 8 * 1024,
+            content_read_octets: 64 * 1024,
+            replies_octets: 16 * 1024,
+            memory_octets: 64 * 1024 * 1024,
+            memory_step_octets: 32 * 1024,
+            memory_wait: Duration::from_secs(30),
+            in_memory_octets: 256 * 1024,
+            streamed_memory_octets: 512 * 1024,
+            pack_messages: 64,
+            pack_octets: 4 * 1024 * 1024,
+            commits_in_flight: 1,
+            commit_timeout: Duration::from_secs(60),
+            drain: Duration::from_secs(25),
+            drain_idle: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Listening sockets, and the life of the server.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::mail::Reply;
+use socket2::{Domain, Protocol, Socket, Type};
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::connection::{Connection, Drain};
+use crate::edge::Edge;
+use crate::smtp::Config;
+use crate::{Listener, Ports, Settings};
+
+/// How long to wait after an accept that failed, at first and at most: the system is out of something.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// How long sessions have to say 421 once the time for the drain is up.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Why the server cannot listen.
+#[derive(Debug, Error)]
+#[error("cannot listen on {address}; choose another address, or stop what listens there")]
+pub struct BindError {
+    /// Where.
+    pub address: SocketAddr,
+    /// Why not.
+    #[source]
+    pub source: io::Error,
+}
+
+/// The SMTP server, listening.
+pub struct Server {
+    edge: Arc<Edge>,
+    doors: Vec<Door>,
+}
+
+/// A listening socket with what its sessions have in common.
+struct Door {
+    socket: TcpListener,
+    address: SocketAddr,
+    config: Arc<Config>,
+}
+
+impl Server {
+    /// Listens on every address of `settings`, or on none.
+    #[expect(clippy::unused_async, reason = "sockets can only be registered within a runtime")]
+    pub async fn bind(settings: Settings, ports: Ports) -> Result<Self, BindError> {
+        let open = |listener: &Listener| {
+            let address = listener.address;
+            let socket =
+                listen(address, settings.limits.backlog).map_err(|source| BindError { address, source })?;
+            let address = socket.local_addr().map_err(|source| BindError { address, source })?;
+            let config = Config {
+                hostname: settings.hostname.clone(),
+                bare_lf: listener.bare_lf,
+                limits: settings.limits.clone(),
+            };
+            Ok(Door { socket, address, config: Arc::new(config) })
+        };
+        let doors = settings.listeners.iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Self { edge: Arc::new(Edge::new(&settings, ports)), doors })
+    }
+
+    /// Where it listens, in the order of the settings, with the ports that the system chose.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.doors.iter().map(|door| door.address).collect()
+    }
+
+    /// Serves until `drain` is cancelled, and then until all sessions have ended or the time for that is up. From then on no
+    /// connection is accepted, the next command outside a transaction gets 421, and transactions under way are
+    /// finished and committed.
+    pub async fn serve(self, drain: CancellationToken) {
+        let Self { edge, doors } = self;
+        let sessions = TaskTracker::new();
+        let drain = Drain { soft: drain, hard: CancellationToken::new() };
+        let free = Arc::new(Semaphore::new(edge.limits.connections.min(Semaphore::MAX_PERMITS)));
+        let mut accepting = JoinSet::new();
+        for door in doors {
+            let (edge, drain, free) = (Arc::clone(&edge), drain.clone(), Arc::clone(&free));
+            accepting.spawn(door.accept_all(edge, drain, sessions.clone(), free));
+        }
+        drain.soft.cancelled().await;
+        accepting.join_all().await;
+        sessions.close();
+        info!(sessions = sessions.len(), "draining");
+        let clock = &edge.ports.clock;
+        if clock.timeout(edge.limits.drain, sessions.wait()).await.is_none() {
+            warn!(
+                sessions = sessions.len(),
+                "the time for the drain is up; the remaining sessions are ended"
+            );
+            drain.hard.cancel();
+            clock.timeout(LAST_WORDS, sessions.wait()).await;
+        }
+    }
+}
+
+/// Accepted sockets inherit the options of the one that listens, which saves a system call for each.
+fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    TcpListener::from_std(socket.into())
+}
+
+impl Door {
+    async fn accept_all(self, edge: Arc<Edge>, drain: Drain, sessions: TaskTracker, free: Arc<Semaphore>) {
+        let mut drained = pin!(drain.soft.cancelled());
+        let mut backoff = BACKOFF.0;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = &mut drained => return,
+                accepted = self.socket.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    backoff = BACKOFF.0;
+                    edge.telemetry.connections.increment(1);
+                    let Ok(place) = Arc::clone(&free).try_acquire_owned() else {
+                        turn_away(&stream, &edge, peer);
+                        continue;
+                    };
+                    let connection =
+                        Connection::new(stream, peer.ip(), Arc::clone(&self.config), Arc::clone(&edge));
+                    let (edge, drain) = (Arc::clone(&edge), drain.clone());
+                    sessions.spawn(async move {
+                        let _open = Open::new(&edge);
+                        connection.run(drain).await;
+                        drop(place);
+                    });
+                }
+                Err(error) if is_of_the_client(&error) => {}
+                Err(error) => {
+                    warn!(address = %self.address, %error, "cannot accept connections; trying again");
+                    edge.ports.clock.sleep(backoff).await;
+                    backoff = BACKOFF.1.min(backoff * 2);
+                }
+            }
+        }
+    }
+}
+
+/// Whether accept failed for one connection only, so that the next can be had at once.
+fn is_of_the_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::Interrupted
+            | ErrorKind::WouldBlock
+    )
+}
+
+/// A fresh socket has room for one line, so this does not wait for the client.
+fn turn_away(stream: &TcpStream, edge: &Edge, peer: SocketAddr) {
+    let reply = Reply::new(421, (3, 2), "too many connections, try again later");
+    edge.telemetry.refused(&reply);
+    info!(client = %peer.ip(), code = reply.code(), reason = reply.text(), "refused");
+    let mut line = Vec::new();
+    reply.write_to(&mut line);
+    let _ = stream.try_write(&line);
+}
+
+/// Counts an open session for as long as it lives.
+struct Open<'a>(&'a Edge);
+
+impl<'a> Open<'a> {
+    fn new(edge: &'a Edge) -> Self {
+        edge.telemetry.sessions.increment(1);
+        Self(edge)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.telemetry.sessions.decrement(1);
+    }
+}

@@ -1,0 +1,47 @@
+//! What the server is told, and what it needs of the world.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use shared::mail::Domain;
+use shared::port::{Clock, Ids, Queue, Spool};
+
+use crate::{BareLf, Limits};
+
+/// How the server is to behave.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The server's own name, as in its greeting.
+    pub hostname: String,
+    /// Where it listens.
+    pub listeners: Vec<Listener>,
+    /// Clients that may send to any domain, and whose mail is a submission.
+    pub trusted_networks: Vec<IpNet>,
+    /// Domains that anyone may send to.
+    pub relay_domains: Vec<Domain>,
+    /// Its bounds.
+    pub limits: Limits,
+}
+
+/// One listening socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener {
+    /// The address; port 0 lets the system choose one.
+    pub address: SocketAddr,
+    /// What a bare LF in content comes to.
+    pub bare_lf: BareLf,
+}
+
+/// What the server needs of the world.
+#[derive(Clone)]
+pub struct Ports {
+    /// Where messages are made durable.
+    pub spool: Arc<dyn Spool>,
+    /// Where the jobs of accepted packs go.
+    pub inbound: Arc<dyn Queue>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Names for packs.
+    pub ids: Arc<dyn Ids>,
+}

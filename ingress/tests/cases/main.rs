@@ -1,0 +1,14 @@
+//! The server from outside: transcripts of the session, properties, and sockets.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod support {
+    pub(crate) mod client;
+    pub(crate) mod ports;
+}
+mod commits;
+mod drains;
+mod limits;
+mod pipelines;
+mod properties;
+mod transcripts;
