@@ -46,8 +46,8 @@ Examples:
   spoolway dev --smtp 127.0.0.1:25 --data /tmp/mail
   spoolway dev --route '*=smtp://127.0.0.1:1025' --route 'example.org=discard'
 
-A target is `mx` (the domain's own servers), `smtp://host:port`, `inbox` (.eml files) or `discard`; the
-most specific DOMAIN wins: `a.example.org`, then `*.example.org`, then `*`.")]
+A target is mx (the domain's own servers), smtp://host:port, inbox (.eml files) or discard.
+The most specific DOMAIN wins: a.example.org, then *.example.org, then *.")]
 pub(crate) struct Dev {
     /// Listen for SMTP here; a loopback address, because mail for anywhere is taken from anyone.
     #[arg(long, value_name = "ADDR", default_value = SMTP)]
@@ -145,7 +145,7 @@ Examples:
     Add {
         /// The domain of the From addresses to sign.
         name: Domain,
-        /// Call the keys NAMEr (RSA) and NAMEe (Ed25519) [default: s and today's date, s20261121].
+        /// Call the keys NAMEr (RSA) and NAMEe (Ed25519) [default: s and the date, as s20261121].
         #[arg(long, value_name = "NAME")]
         selector: Option<String>,
         #[command(flatten)]
@@ -178,7 +178,8 @@ Examples:
 #[command(after_help = "\
 Examples:
   spoolway send --from a@example.com --to b@example.org --file message.eml
-  printf 'Subject: hello\\n\\nIt works.\\n' | spoolway send --from a@example.com --to b@example.org --file - -v
+  printf 'Subject: hello\\n\\nIt works.\\n' |
+    spoolway send --from a@example.com --to b@example.org --file - -v
 
 The file is sent as it is, but for its line ends, which become CRLF.")]
 pub(crate) struct Send {

@@ -9,6 +9,8 @@ mod dev;
 mod domain;
 mod edge;
 mod exit;
+#[cfg(test)]
+mod fakes;
 mod limits;
 mod queue;
 mod screen;

@@ -1,1 +1,168 @@
+use std::collections::HashMap;
 
+use bytes::Bytes;
+use shared::mail::{Body, ContentFacts, Envelope};
+use shared::pack::{NewMessage, encode};
+
+use super::*;
+use crate::fakes::{ACCEPTED, FakeDeliveries, FakeSpool, NOW, after, message_id, state, text};
+
+fn spool(id: MessageId, to: &[&str]) -> FakeSpool {
+    let message = NewMessage {
+        received_at: ACCEPTED,
+        envelope: Envelope {
+            from: ReversePath::try_from("alice@example.com".to_owned()).unwrap(),
+            recipients: to.iter().map(|to| to.parse::<Mailbox>().unwrap().into()).collect(),
+            options: MailOptions { body: Body::EightBitMime, smtputf8: false },
+        },
+        client: Client {
+            ip: [127, 0, 0, 1].into(),
+            helo: "laptop\x1b[2J.local".to_owned(),
+            esmtp: true,
+            tls: None,
+            credential: None,
+            submission: true,
+        },
+        tenant: TenantId::default(),
+    };
+    let content = (message, ContentFacts::default(), Bytes::from_static(b"Subject: Hello\r\n\r\nbody\r\n"));
+    FakeSpool(HashMap::from([(id.pack, encode(id.pack, ACCEPTED, vec![content]).concat().into())]))
+}
+
+async fn trace(id: MessageId, spool: FakeSpool, states: Vec<DeliveryState>, json: bool) -> Outcome<String> {
+    let ports = Ports { spool: Arc::new(spool), deliveries: Arc::new(FakeDeliveries(states)), now: NOW };
+    let mut out = Vec::new();
+    run(&ports, id, json, Screen::default(), &mut out).await.map(|()| text(out))
+}
+
+fn deferral() -> Reply {
+    Reply::new(450, (2, 0), "greylisted\ncome back")
+}
+
+#[tokio::test]
+async fn a_story_tells_who_what_and_each_attempt() {
+    let id = message_id("a");
+    let mut gone = state(id, "example.net", &["carol@example.net"], &[Reply::new(250, (0, 0), "ok")], None);
+    gone.attempts[0].tls = Some("TLSv1.3 TLS_AES_256_GCM_SHA384".to_owned());
+    let late = state(id, "example.org", &["bob@example.org"], &[deferral(), deferral()], Some(after(360)));
+    let to = ["bob@example.org", "carol@example.net"];
+    let told = trace(id, spool(id, &to), vec![gone, late], false).await.unwrap();
+    assert_eq!(
+        told,
+        format!(
+            "\
+message {id}
+  accepted  2023-11-14 22:13:20 UTC, 2 min ago
+  from      alice@example.com
+  to        bob@example.org
+            carol@example.net
+  subject   Hello
+  size      24 octets, 8BITMIME
+  client    127.0.0.1, EHLO laptop\u{fffd}[2J.local, clear text, from a trusted network
+
+example.net
+  signed    s1._domainkey.example.com
+  2023-11-14 22:13:21  attempt 1 by mx to mx.example.net (192.0.2.1:25), TLSv1.3 TLS_AES_256_GCM_SHA384, 1 s
+                       250 2.0.0 ok
+  delivered carol@example.net  250 2.0.0 ok
+
+example.org
+  signed    s1._domainkey.example.com
+  2023-11-14 22:13:21  attempt 1 by mx to mx.example.org (192.0.2.1:25), clear text, 1 s
+                       450 4.2.0 greylisted / come back
+  2023-11-14 22:14:21  attempt 2 by mx to mx.example.org (192.0.2.1:25), clear text, 1 s
+                       450 4.2.0 greylisted / come back
+  deferred  bob@example.org  450 4.2.0 greylisted / come back
+  next      attempt 3 in 4 min, 2023-11-14 22:19:20 UTC; given up on 2023-11-19 22:13:20 UTC
+"
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_message_that_nobody_has_tried_yet_is_said_to_be_accepted() {
+    let id = message_id("a");
+    let told = trace(id, spool(id, &["bob@example.org"]), Vec::new(), false).await.unwrap();
+    assert!(told.ends_with("\n\naccepted and safe, not tried yet; ask again in a moment\n"), "{told}");
+
+    let done = state(id, "example.net", &["carol@example.net"], &[Reply::new(250, (0, 0), "ok")], None);
+    let to = ["bob@example.org", "carol@example.net"];
+    let told = trace(id, spool(id, &to), vec![done], false).await.unwrap();
+    assert!(told.ends_with("\nnot tried yet: bob@example.org\n"), "{told}");
+}
+
+#[tokio::test]
+async fn the_story_as_json_stays_as_it_is() {
+    let id = message_id("a");
+    let late = state(id, "example.org", &["bob@example.org"], &[deferral()], Some(after(360)));
+    let told = trace(id, spool(id, &["bob@example.org"]), vec![late], true).await.unwrap();
+    let reply = serde_json::json!({"code": 450, "enhanced": "4.2.0", "text": "greylisted\ncome back"});
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&told).unwrap(),
+        serde_json::json!({
+            "message": id.to_string(),
+            "status": "pending",
+            "accepted_at": "2023-11-14T22:13:20Z",
+            "from": "alice@example.com",
+            "recipients": ["bob@example.org"],
+            "subject": "Hello",
+            "size": 24,
+            "tenant": "default",
+            "submission": {
+                "client": {"ip": "127.0.0.1", "helo": "laptop\u{1b}[2J.local", "esmtp": true, "submission": true},
+                "options": {"body": "eightbitmime", "smtputf8": false},
+            },
+            "pack": {"state": "present"},
+            "deliveries": [{
+                "destination": "example.org",
+                "signed": ["s1._domainkey.example.com"],
+                "recipients": [{"address": "bob@example.org", "status": "deferred", "reply": reply}],
+                "attempts": [{
+                    "number": 1,
+                    "began_at": "2023-11-14T22:13:21Z",
+                    "ended_at": "2023-11-14T22:13:22Z",
+                    "route": "mx",
+                    "host": "mx.example.org",
+                    "peer": "192.0.2.1:25",
+                    "tls": null,
+                    "reply": reply,
+                }],
+                "next_attempt_at": "2023-11-14T22:19:20Z",
+                "expires_at": "2023-11-19T22:13:20Z",
+            }],
+            "waiting": [],
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_message_outlives_its_pack_in_the_state() {
+    let id = message_id("a");
+    let done = state(id, "example.org", &["bob@example.org"], &[Reply::new(250, (0, 0), "ok")], None);
+    let told = trace(id, FakeSpool::default(), vec![done], false).await.unwrap();
+    assert!(told.contains("  pack      deleted by age"), "{told}");
+    assert!(told.contains("delivered bob@example.org"), "{told}");
+}
+
+#[tokio::test]
+async fn a_message_that_is_not_there_is_no_input() {
+    let id = message_id("a");
+    let failure = trace(id, FakeSpool::default(), Vec::new(), false).await.unwrap_err();
+    assert_eq!(failure.exit, Exit::NoInput);
+    assert!(failure.text.contains(&id.to_string()));
+
+    let other = MessageId { n: 1, ..id };
+    let failure = trace(other, spool(id, &["bob@example.org"]), Vec::new(), false).await.unwrap_err();
+    assert_eq!(failure.exit, Exit::NoInput, "the pack has one message only");
+}
+
+#[tokio::test]
+async fn a_corrupt_pack_is_told_and_does_not_hide_the_deliveries() {
+    let id = message_id("a");
+    let corrupt = || FakeSpool(HashMap::from([(id.pack, Bytes::from_static(b"not a pack at all"))]));
+    assert_eq!(trace(id, corrupt(), Vec::new(), false).await.unwrap_err().exit, Exit::Io);
+
+    let done = state(id, "example.org", &["bob@example.org"], &[Reply::new(250, (0, 0), "ok")], None);
+    let told = trace(id, corrupt(), vec![done], false).await.unwrap();
+    assert!(told.contains("  pack      corrupt: "), "{told}");
+}
