@@ -2,6 +2,7 @@
 //!
 //! Arrows inside: `mail ◀ job ◀ port ◀ adapters ◀ wire`. Only `wire` names adapters.
 
+pub mod dns;
 pub mod job;
 pub mod mail;
 pub mod pack;
