@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use shared::config::Setting;
 use shared::mail::Domain;
 use shared::telemetry::{LogFilter, LogFormat};
-use workers::deliver::Route;
+use workers::deliver::{ClientLimits, Route};
 
 pub(crate) use read::read;
 
@@ -177,11 +177,54 @@ pub(crate) struct Deliver {
     pub(crate) allow_private_addresses: bool,
     /// Connections at a time.
     pub(crate) connections: u32,
+    pub(crate) timeouts: Timeouts,
+}
+
+/// How long a server has for each of its replies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Timeouts {
+    pub(crate) connect: Duration,
+    pub(crate) greeting: Duration,
+    /// EHLO, HELO and STARTTLS.
+    pub(crate) command: Duration,
+    pub(crate) mail: Duration,
+    pub(crate) rcpt: Duration,
+    pub(crate) data: Duration,
+    /// To take one block of content.
+    pub(crate) block: Duration,
+    /// To answer the final dot.
+    pub(crate) end: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let ClientLimits { connect, greeting, command, mail, recipient: rcpt, data, block, end, .. } =
+            ClientLimits::default();
+        Self { connect, greeting, command, mail, rcpt, data, block, end }
+    }
+}
+
+impl Timeouts {
+    /// The limits of a client that waits so long.
+    pub(crate) fn limits(self) -> ClientLimits {
+        let Self { connect, greeting, command, mail, rcpt: recipient, data, block, end } = self;
+        ClientLimits {
+            connect,
+            greeting,
+            command,
+            mail,
+            recipient,
+            data,
+            block,
+            end,
+            ..ClientLimits::default()
+        }
+    }
 }
 
 impl Default for Deliver {
     fn default() -> Self {
-        Self { port: 25, allow_private_addresses: false, connections: 256 }
+        Self { port: 25, allow_private_addresses: false, connections: 256, timeouts: Timeouts::default() }
     }
 }
 

@@ -7,7 +7,7 @@ use shared::mail::Domain;
 use workers::deliver::{Route, Routes};
 
 use super::check::check;
-use super::{BareLf, Deliver, DomainRetry, Limits, Listener, Log, Retry, Settings, Stores};
+use super::{BareLf, Deliver, DomainRetry, Limits, Listener, Log, Retry, Settings, Stores, Timeouts};
 use crate::args::DATA;
 
 /// Reads the settings of an edge, or lists everything that is wrong with them.
@@ -149,6 +149,20 @@ fn deliver(section: &mut Section<'_>) -> Deliver {
         port: section.value("port", default.port),
         allow_private_addresses: section.value("allow_private_addresses", default.allow_private_addresses),
         connections: section.value("connections", default.connections),
+        timeouts: section.section("timeouts", |own| timeouts(own, default.timeouts)),
+    }
+}
+
+fn timeouts(section: &mut Section<'_>, default: Timeouts) -> Timeouts {
+    Timeouts {
+        connect: section.value("connect", default.connect),
+        greeting: section.value("greeting", default.greeting),
+        command: section.value("command", default.command),
+        mail: section.value("mail", default.mail),
+        rcpt: section.value("rcpt", default.rcpt),
+        data: section.value("data", default.data),
+        block: section.value("block", default.block),
+        end: section.value("end", default.end),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use shared::job::Delivery;
 use shared::mail::Reply;
 use shared::port::{Clock, Ids, Resolver, Spool};
@@ -15,7 +16,7 @@ use super::outcome::Failure;
 use super::pending::{Pending, Reporter};
 use super::smtp::tls::Opportunistic;
 use super::smtp::{self, Desk, Packs};
-use super::{ClientLimits, Outcome, Route, Tried};
+use super::{ClientLimits, Outcome, Route, Transport, Tried};
 
 /// How the transports behave.
 #[derive(Debug, Clone)]
@@ -71,11 +72,11 @@ impl Transports {
         let inbox = settings.inbox.clone().map(Inbox::new);
         Self { settings, ports, tls: Opportunistic::new(), inbox }
     }
+}
 
-    /// Tries each of `deliveries` once by `route`, one after the other and over as few connections as possible, and hands
-    /// each to `tried` as soon as its outcome is known: every one exactly once, whatever happens. With [`Route::Mx`],
-    /// all of them have the same domain.
-    pub async fn attempt(&self, route: &Route, deliveries: Vec<Delivery>, tried: &mpsc::Sender<Tried>) {
+#[async_trait]
+impl Transport for Transports {
+    async fn attempt(&self, route: &Route, deliveries: Vec<Delivery>, tried: &mpsc::Sender<Tried>) {
         let Some(domain) = deliveries.first().map(|delivery| delivery.key.domain.clone()) else { return };
         let clock = self.ports.clock.as_ref();
         let now = clock.now();
@@ -99,7 +100,9 @@ impl Transports {
             Route::Discard => discard(queue, &desk).await,
         }
     }
+}
 
+impl Transports {
     async fn deliver(&self, targets: Targets<'_>, queue: VecDeque<Pending>, desk: &mut Desk<'_>) {
         // a future of many layers: on the heap, so that whoever waits for it stays small
         Box::pin(smtp::deliver(&self.settings, &self.tls, targets, queue, desk)).await;
