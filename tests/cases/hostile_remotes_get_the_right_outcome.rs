@@ -15,7 +15,9 @@ enum First {
 fn first_attempt_with(script: Script) -> First {
     let sink = Sink::scripted(script);
     let setup = Setup::default().route("app.example", "discard").route("*", &sink.route());
-    let edge = Edge::start(&setup.section("[deliver.timeouts]\ngreeting = \"2s\"\nehlo = \"2s\"\nmail = \"2s\"\nrcpt = \"2s\"\ndata = \"2s\"\nbody = \"2s\"\ndot = \"2s\""));
+    let steps = ["greeting", "command", "mail", "rcpt", "data", "block", "end"]
+        .map(|step| format!("{step} = \"2s\"\n"));
+    let edge = Edge::start(&setup.section(&format!("[deliver.timeouts]\n{}", steps.concat())));
     let id = Client::submit(edge.smtp(), "a@app.example", &["u@b.example"], &numbered_message(1, 3_000));
     let trace = eventually("the first attempt ends", || {
         let output = edge.run(&["trace", &id, "--json"]);
