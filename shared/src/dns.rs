@@ -1,6 +1,6 @@
 //! The DNS through hickory-resolver: the adapter of [`Resolver`] for every deployment.
 //!
-//! Answers are not validated yet, and so never [`secure`](Answer::secure).
+//! Answers are not validated yet, and so never [`secure`](crate::port::Answer::secure).
 
 mod answer;
 

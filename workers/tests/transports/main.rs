@@ -1,0 +1,14 @@
+//! The transports against servers over real sockets, and against a DNS of our own: what is told of each recipient is what
+//! its server said, whatever the server does.
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
+#![expect(unreachable_pub, reason = "one test program, no public items")]
+
+mod a_bad_server_costs_only_its_own_mail;
+mod extensions_are_used_as_offered;
+mod hosts_are_found_as_rfc_5321_says;
+mod several_messages_share_a_connection;
+mod the_inbox_holds_one_file_a_message;
+mod tls_is_used_where_it_can_be_had;
+
+mod server;
+mod world;
