@@ -1,1 +1,17 @@
-//! Fakes for the tests of this crate.
+//! Fakes for the tests of this crate: ports that can be stopped at any call, and a world of them.
+
+mod deliveries;
+mod gate;
+mod queue;
+mod spool;
+mod time;
+mod transport;
+mod world;
+
+pub(crate) use deliveries::{FakeDeliveries, Fault};
+pub(crate) use gate::Gate;
+pub(crate) use queue::FakeQueue;
+pub(crate) use spool::FakeSpool;
+pub(crate) use time::{ManualClock, SeededIds, drive, idle};
+pub(crate) use transport::FakeTransport;
+pub(crate) use world::{World, delivery};

@@ -59,7 +59,8 @@ impl RetrySettings {
         let schedule = own.unwrap_or(&self.schedule);
         let step = usize::try_from(delivery.attempt.saturating_sub(1)).unwrap_or(usize::MAX);
         let pause = schedule.get(step).or(schedule.last()).copied().unwrap_or(RETRY_SCHEDULE[6]);
-        let spread = 1.0 + self.jitter.clamp(0.0, 1.0) * (2.0 * chance - 1.0);
+        let jitter = if self.jitter.is_nan() { 0.0 } else { self.jitter.clamp(0.0, 1.0) };
+        let spread = 1.0 + jitter * (2.0 * chance - 1.0);
         let pause = pause.min(RETRY_PAUSE_MAX).mul_f64(spread.clamp(0.0, 2.0));
         Some((now + pause).min(expires_at))
     }
@@ -71,6 +72,96 @@ impl RetrySettings {
         match self.domains.get(&delivery.key.domain) {
             Some(DomainRetry { lifetime: Some(_), .. }) => configured,
             Some(_) | None => configured.min(delivery.expires_at),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 3600;
+
+    fn tried(attempt: u32) -> Delivery {
+        Delivery { attempt, ..crate::testing::delivery("a.example", &["later"]) }
+    }
+
+    fn pause(settings: &RetrySettings, attempt: u32, chance: f64) -> Duration {
+        let delivery = tried(attempt);
+        let now = delivery.accepted_at;
+        settings.next_try(&delivery, now, chance).unwrap().since(now)
+    }
+
+    #[test]
+    fn pauses_are_those_of_the_schedule_give_or_take_a_fifth() {
+        let settings = RetrySettings::default();
+        let table = [
+            (1, MINUTE),
+            (2, 5 * MINUTE),
+            (3, 15 * MINUTE),
+            (4, 30 * MINUTE),
+            (5, HOUR),
+            (6, 2 * HOUR),
+            (7, 4 * HOUR),
+            (8, 4 * HOUR),
+            (99, 4 * HOUR),
+            (u32::MAX, 4 * HOUR),
+        ];
+        for (attempt, seconds) in table {
+            let seconds = Duration::from_secs(seconds);
+            assert_eq!(pause(&settings, attempt, 0.5), seconds);
+            assert_eq!(pause(&settings, attempt, 0.0), seconds.mul_f64(0.8));
+            let most = pause(&settings, attempt, 0.999_999);
+            assert!(most > seconds.mul_f64(1.19) && most <= seconds.mul_f64(1.2));
+        }
+    }
+
+    #[test]
+    fn the_last_try_is_at_the_expiry_and_none_comes_after_it() {
+        let settings = RetrySettings::default();
+        let delivery = tried(20);
+        let expires_at = delivery.expires_at;
+        let next = |now| settings.next_try(&delivery, now, 0.5);
+        assert_eq!(next(expires_at - Duration::from_secs(HOUR)), Some(expires_at));
+        assert_eq!(next(expires_at - LAST_TRY_MARGIN), None);
+        assert_eq!(next(expires_at), None);
+        assert_eq!(next(expires_at + Duration::from_secs(HOUR)), None);
+    }
+
+    #[test]
+    fn a_domain_may_have_its_own_schedule_and_lifetime() {
+        let mut settings = RetrySettings::default();
+        let own = DomainRetry {
+            schedule: Some(vec![Duration::from_secs(7)]),
+            lifetime: Some(Duration::from_secs(10 * 24 * HOUR)),
+        };
+        settings.domains.insert("a.example".parse().unwrap(), own);
+        assert_eq!(pause(&settings, 5, 0.5), Duration::from_secs(7));
+        let delivery = tried(1);
+        assert_eq!(settings.expiry(&delivery), delivery.accepted_at + Duration::from_secs(10 * 24 * HOUR));
+        assert!(settings.next_try(&delivery, delivery.expires_at, 0.5).is_some());
+    }
+
+    #[test]
+    fn a_shorter_general_lifetime_holds_for_what_is_pending_and_a_longer_one_does_not() {
+        let delivery = tried(1);
+        let settings = |days: u64| RetrySettings {
+            lifetime: Duration::from_secs(days * 24 * HOUR),
+            ..RetrySettings::default()
+        };
+        assert_eq!(settings(1).expiry(&delivery), delivery.accepted_at + Duration::from_secs(24 * HOUR));
+        assert_eq!(settings(9).expiry(&delivery), delivery.expires_at);
+    }
+
+    #[test]
+    fn odd_settings_never_panic() {
+        for jitter in [f64::NAN, f64::INFINITY, -1.0, 7.0] {
+            for schedule in [vec![], vec![Duration::MAX], vec![Duration::ZERO]] {
+                let settings = RetrySettings { jitter, schedule, ..RetrySettings::default() };
+                let delivery = tried(1);
+                assert!(settings.next_try(&delivery, delivery.accepted_at, 0.9).is_some());
+            }
         }
     }
 }

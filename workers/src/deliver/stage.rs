@@ -204,3 +204,6 @@ impl Stage for Deliver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,150 @@
+use std::time::Duration;
 
+use mail_parser::{MessageParser, MimeHeaders};
+use shared::job::Delivery;
+use shared::mail::{Mailbox, PackId, Reply, ReversePath, Timestamp};
+use shared::port::Attempt;
+
+use super::encode::{clean, fold, is_seven_bit, quoted_printable, typed_address};
+use super::report::{Failed, Report};
+
+fn compose(delivery: &Delivery, reply: &Reply, header: &[u8]) -> String {
+    let began_at = delivery.accepted_at + Duration::from_secs(1);
+    let attempt = Attempt {
+        number: delivery.attempt,
+        began_at,
+        ended_at: began_at + Duration::from_secs(1),
+        route: "mx".to_owned(),
+        host: Some("mx.remote.example".to_owned()),
+        peer: None,
+        tls: None,
+        reply: reply.clone(),
+    };
+    let failed = delivery.recipients.iter().map(|recipient| Failed {
+        address: &recipient.address,
+        status: reply.status(),
+        reply,
+        expired: false,
+    });
+    let report = Report {
+        hostname: "edge.example",
+        id: PackId::derived(Timestamp::from_millis(1_700_000_000_000), "report"),
+        boundary: "0123456789abcdef".to_owned(),
+        now: began_at + Duration::from_secs(2),
+        delivery,
+        attempt: &attempt,
+        failed: failed.collect(),
+        header: Some(header),
+    };
+    String::from_utf8(report.compose()).unwrap()
+}
+
+const HEADER: &[u8] =
+    b"Received: from client by edge.example\r\nFrom: Ann <ann@sender.example>\r\nMessage-ID: <m1@sender.example>\r\n";
+
+#[test]
+fn a_report_reads_well_to_people_and_programs() {
+    let delivery = crate::testing::delivery("remote.example", &["bob", "carol+list"]);
+    let reply = Reply::new(550, (1, 1), "no such user here,\nsee https://remote.example/help");
+    let report = compose(&delivery, &reply, HEADER);
+    insta::assert_snapshot!("report", report.replace("\r\n", "\n"));
+    assert!(!report.replace("\r\n", "").contains(['\r', '\n']));
+    let parsed = MessageParser::new().parse(report.as_bytes()).unwrap();
+    let kind = parsed.content_type().unwrap();
+    assert_eq!((kind.ctype(), kind.subtype()), ("multipart", Some("report")));
+    assert_eq!(kind.attribute("report-type"), Some("delivery-status"));
+    let parts: Vec<_> = parsed.parts[1..].iter().map(|part| part.content_type().unwrap().subtype()).collect();
+    assert_eq!(parts, [Some("plain"), Some("delivery-status"), Some("rfc822-headers")]);
+    assert_eq!(parsed.in_reply_to().as_text(), Some("m1@sender.example"));
+}
+
+#[test]
+fn nothing_a_remote_says_becomes_a_field_or_a_part_of_its_own() {
+    let delivery = crate::testing::delivery("remote.example", &["bob"]);
+    let text = format!(
+        "no\rAction: delivered\n\r\n--0123456789abcdef\nX: \x1b[2J\u{2028} d\u{f6}rte {}",
+        "very long ".repeat(900)
+    );
+    let report = compose(&delivery, &Reply::received(550, &text).unwrap(), HEADER);
+    assert_eq!(report.matches("\r\nAction: ").count(), 1);
+    assert_eq!(report.matches("\r\n--0123456789abcdef").count(), 4);
+    assert!(report.lines().all(|line| line.len() <= 998));
+    assert!(report.bytes().all(|byte| (32..127).contains(&byte) || b"\r\n\t".contains(&byte)));
+    let status = report.split("message/delivery-status").nth(1).unwrap();
+    assert!(status.lines().take_while(|line| !line.starts_with("--")).all(|line| line.len() <= 100));
+}
+
+#[test]
+fn a_header_that_is_not_ascii_keeps_its_octets() {
+    let delivery = crate::testing::delivery("remote.example", &["bob"]);
+    let header = "Subject: gr\u{fc}\u{df}e = \r\nX: y\r\n".as_bytes();
+    let report = compose(&delivery, &Reply::new(550, (1, 1), "no"), header);
+    assert!(report.is_ascii());
+    let parsed = MessageParser::new().parse(report.as_bytes()).unwrap();
+    let part = parsed.parts.last().unwrap();
+    assert_eq!(part.content_type().unwrap().subtype(), Some("global-headers"));
+    assert_eq!(part.contents(), header);
+}
+
+#[test]
+fn an_address_that_is_not_ascii_is_written_as_rfc_6533_asks() {
+    let typed = |text: &str| typed_address(&text.parse::<Mailbox>().unwrap());
+    assert_eq!(typed("a+b@example.org"), "rfc822; a+b@example.org");
+    assert_eq!(typed("d\u{f6}+rte@example.org"), "utf-8; d\\x{F6}\\x{2B}rte@example.org");
+}
+
+#[test]
+fn quoted_printable_has_short_lines_and_no_space_at_their_ends() {
+    let body = format!("a = b \r\n{}\u{e9}\r\nend\t", "x ".repeat(100));
+    let quoted = String::from_utf8(quoted_printable(body.as_bytes())).unwrap();
+    assert!(quoted.starts_with("a =3D b=20\r\n") && quoted.ends_with("end=09"));
+    assert!(quoted.split("\r\n").all(|line| line.len() <= 76 && !line.ends_with([' ', '\t'])));
+    assert_eq!(quoted_printable(b"a\nb\rc"), b"a=0Ab=0Dc");
+}
+
+#[test]
+fn only_what_can_stand_as_it_is_is_seven_bit() {
+    assert!(is_seven_bit(b"") && is_seven_bit(b"a\r\n\tb\r\n") && is_seven_bit(&[b'x'; 998]));
+    for body in [&b"\x80"[..], b"a\nb", b"a\rb", b"a\0", &[b'x'; 999]] {
+        assert!(!is_seven_bit(body));
+    }
+}
+
+#[test]
+fn cleaned_text_is_one_line_and_folding_keeps_its_words() {
+    assert_eq!(clean(" a\r\nb\tc\x07\u{85}d ", 99), "a / b c??d");
+    assert_eq!(clean("abcdef", 3), "abc...");
+    let field = format!("X: {}  end", "word ".repeat(60));
+    let folded = fold(&field);
+    assert_eq!(folded.replace("\r\n", ""), field);
+    assert!(folded.split("\r\n").all(|line| line.len() <= 80 && !line.trim().is_empty()));
+}
+
+#[test]
+fn the_header_section_ends_with_a_whole_line() {
+    for (bytes, section) in [
+        (&b"A: b\r\nC: d\r\n\r\nbody\r\n"[..], &b"A: b\r\nC: d\r\n"[..]),
+        (b"\r\nbody\r\n", b""),
+        (b"A: b\r\nC: cut of", b"A: b\r\n"),
+        (b"no line", b""),
+    ] {
+        assert_eq!(super::header_section(bytes), section);
+    }
+}
+
+#[tokio::test]
+async fn a_report_goes_from_nobody_to_the_sender_alone() {
+    let world = crate::testing::World::new();
+    let job = vec![crate::testing::delivery("a.example", &["never", "never2", "ok"])];
+    world.run_job(job, false).await;
+    let [pack] = &world.reports()[..] else { panic!("one report for both") };
+    let id = *world.spool.packs.lock().unwrap().iter().find(|(_, (_, bytes))| bytes == pack).unwrap().0;
+    let header = shared::pack::PackReader::new(world.spool.clone(), id).header().await.unwrap();
+    let [message] = &header.messages[..] else { panic!("one message") };
+    assert_eq!(message.envelope.from, ReversePath::Null);
+    assert_eq!(message.envelope.recipients, [Mailbox::parse("ann@sender.example").unwrap().into()]);
+    assert!(message.client.submission && !message.envelope.options.smtputf8);
+    let text = String::from_utf8_lossy(pack);
+    assert!(text.contains("never@a.example") && text.contains("never2@a.example"));
+    assert!(text.contains("Subject: hello") && !text.contains("the body") && !text.contains("ok@a.example"));
+}

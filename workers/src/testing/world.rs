@@ -1,0 +1,170 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use shared::job::{DeliverJob, Delivery, DeliveryKey, Job};
+use shared::mail::{Domain, Mailbox, MessageId, PackId, ReversePath, Timestamp};
+use shared::port::{Clock, RecipientStatus};
+use tokio_util::sync::CancellationToken;
+
+use super::{FakeDeliveries, FakeQueue, FakeSpool, FakeTransport, Gate, ManualClock, SeededIds, drive};
+use crate::deliver::{Deliver, DeliverPorts, DeliverSettings, Route, Routes};
+use crate::sweep::{Sweep, SweepPorts, SweepSettings};
+use crate::{Stage, Verdict};
+
+const START: i64 = 1_700_000_000_000;
+const ORIGINAL: &[u8] =
+    b"From: Ann <ann@sender.example>\r\nSubject: hello\r\nMessage-ID: <m1@sender.example>\r\n\r\nthe body\r\n";
+
+/// The ports, and what tests ask of them together.
+pub(crate) struct World {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) inbound: Arc<FakeQueue>,
+    pub(crate) outbound: Arc<FakeQueue>,
+    pub(crate) spool: Arc<FakeSpool>,
+    pub(crate) deliveries: Arc<FakeDeliveries>,
+    pub(crate) transport: Arc<FakeTransport>,
+    pub(crate) drain: CancellationToken,
+    pub(crate) workers: AtomicU64,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let gate = Arc::new(Gate::default());
+        let clock = Arc::new(ManualClock::new(START));
+        let time: Arc<dyn Clock> = clock.clone();
+        let deliveries = Arc::new(FakeDeliveries::new(gate.clone()));
+        let world = Self {
+            inbound: Arc::new(FakeQueue::new(gate.clone(), time.clone())),
+            outbound: Arc::new(FakeQueue::new(gate.clone(), time.clone())),
+            spool: Arc::new(FakeSpool::new(gate.clone(), time.clone())),
+            transport: Arc::new(FakeTransport::new(gate.clone(), time, deliveries.clone())),
+            deliveries,
+            gate,
+            clock,
+            drain: CancellationToken::new(),
+            workers: AtomicU64::new(0),
+        };
+        let original = (world.now(), Bytes::from_static(ORIGINAL));
+        world.spool.packs.lock().unwrap().insert(pack(), original);
+        world
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A worker that has just started.
+    pub(crate) fn worker(&self) -> Deliver {
+        let mut routes = Routes::new(Route::Mx);
+        routes.add("*.smart.example", "smtp://relay.example:25".parse().unwrap()).unwrap();
+        let settings = DeliverSettings { hostname: "edge.example".to_owned(), routes, ..Default::default() };
+        // no two workers draw the same numbers
+        let seed = 0x9e37_79b9_7f4a_7c15 ^ self.workers.fetch_add(2, Ordering::Relaxed);
+        let ports = DeliverPorts {
+            spool: self.spool.clone(),
+            inbound: self.inbound.clone(),
+            outbound: self.outbound.clone(),
+            deliveries: self.deliveries.clone(),
+            clock: self.clock.clone(),
+            ids: Arc::new(SeededIds::new(seed)),
+        };
+        Deliver::new(settings, ports, self.transport.clone()).drained_by(self.drain.clone())
+    }
+
+    pub(crate) fn sweep(&self, settings: SweepSettings) -> Sweep {
+        let ports = SweepPorts {
+            spool: self.spool.clone(),
+            outbound: self.outbound.clone(),
+            deliveries: self.deliveries.clone(),
+            clock: self.clock.clone(),
+        };
+        Sweep::new(settings, ports)
+    }
+
+    /// Runs `body` on a new worker.
+    pub(crate) async fn run(&self, body: &str) -> Verdict {
+        drive(&self.clock, self.worker().run(body)).await
+    }
+
+    pub(crate) async fn run_job(&self, deliveries: Vec<Delivery>, check: bool) -> Verdict {
+        self.run(&DeliverJob::new(deliveries, check).encode()).await
+    }
+
+    /// Runs a job until it is done, giving it the time it asks for.
+    pub(crate) async fn run_until_done(&self, body: &str) {
+        for _ in 0..20 {
+            match self.run(body).await {
+                Verdict::Done => return,
+                Verdict::Again { after } => self.clock.advance(after),
+            }
+        }
+        panic!("the job is never done");
+    }
+
+    /// Works off the outbound queue and sweeps, until every delivery that was recorded is settled.
+    pub(crate) async fn run_to_the_end(&self) {
+        let sweep = self.sweep(SweepSettings::default());
+        for _ in 0..20_000 {
+            while let Some(body) = self.outbound.take() {
+                self.run_until_done(&body).await;
+            }
+            let pending = self.deliveries.items.lock().unwrap().values().any(|item| item.due_at.is_some());
+            if !pending && self.outbound.len() == 0 {
+                return;
+            }
+            self.clock.advance(Duration::from_secs(60));
+            sweep.run_once().await;
+        }
+        panic!("something is never settled");
+    }
+
+    /// What became of each recipient of the delivery to `domain`.
+    pub(crate) fn statuses(&self, domain: &str) -> Vec<RecipientStatus> {
+        let state = self.deliveries.state(&key(domain)).expect("an attempt is on record");
+        state.recipients.iter().map(|recipient| recipient.status).collect()
+    }
+
+    /// The packs that were put in: each is a DSN.
+    pub(crate) fn reports(&self) -> Vec<Bytes> {
+        let packs = self.spool.packs.lock().unwrap();
+        packs.iter().filter(|(id, _)| **id != pack()).map(|(_, (_, bytes))| bytes.clone()).collect()
+    }
+
+    pub(crate) fn taken(&self, address: &str) -> usize {
+        let address: Mailbox = address.parse().unwrap();
+        self.transport.taken.lock().unwrap().get(&address).copied().unwrap_or(0)
+    }
+}
+
+fn pack() -> PackId {
+    PackId::derived(Timestamp::from_millis(START), "original")
+}
+
+fn key(domain: &str) -> DeliveryKey {
+    let message = MessageId { pack: pack(), n: 0 };
+    DeliveryKey { message, domain: domain.parse::<Domain>().unwrap(), part: 0 }
+}
+
+/// A first attempt at `names` of `domain`, by `ann@sender.example`.
+pub(crate) fn delivery(domain: &str, names: &[&str]) -> Delivery {
+    let mailbox = |name: &&str| format!("{name}@{domain}").parse::<Mailbox>().unwrap();
+    Delivery {
+        key: key(domain),
+        offset: 0,
+        length: ORIGINAL.len() as u64,
+        prefix: "Received: from client by edge.example\r\n".to_owned(),
+        from: ReversePath::Mailbox("ann@sender.example".parse().unwrap()),
+        recipients: names.iter().map(|name| mailbox(name).into()).collect(),
+        options: Default::default(),
+        content: Default::default(),
+        tenant: Default::default(),
+        subject: "hello".to_owned(),
+        signed: Vec::new(),
+        attempt: 1,
+        accepted_at: Timestamp::from_millis(START),
+        expires_at: Timestamp::from_millis(START) + Duration::from_secs(5 * 24 * 3600),
+    }
+}
