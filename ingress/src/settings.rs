@@ -24,6 +24,19 @@ pub struct Settings {
     pub limits: Limits,
 }
 
+impl Default for Settings {
+    /// Listens nowhere, trusts nobody, relays nothing.
+    fn default() -> Self {
+        Self {
+            hostname: "localhost".to_owned(),
+            listeners: Vec::new(),
+            trusted_networks: Vec::new(),
+            relay_domains: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+}
+
 /// One listening socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listener {

@@ -118,3 +118,26 @@ proptest! {
         content.play(&input);
     }
 }
+
+/// What the fuzzers once found worth keeping; a plain test run has no fuzzer.
+#[test]
+fn every_file_of_the_fuzz_corpus_comes_out_the_same_in_any_pieces() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus");
+    let mut count = 0;
+    for target in std::fs::read_dir(folder).unwrap() {
+        for file in std::fs::read_dir(target.unwrap().path()).unwrap() {
+            let input = std::fs::read(file.unwrap().path()).unwrap();
+            for bare_lf in [BareLf::Refuse, BareLf::Crlf] {
+                let mut whole = player(bare_lf);
+                whole.play(&input);
+                for piece in [1, 3, 50] {
+                    let mut cut = player(bare_lf);
+                    input.chunks(piece).for_each(|piece| cut.play(piece));
+                    assert_eq!((cut.replies, cut.messages), (whole.replies.clone(), whole.messages.clone()));
+                }
+            }
+            count += 1;
+        }
+    }
+    assert!(count >= 50, "only {count} files were found in {folder}");
+}

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ingress::{BareLf, Limits, Listener, Server, Settings};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -61,7 +61,11 @@ impl Edge {
     }
 
     pub(crate) async fn connect_silently(&self) -> Client {
-        Client { stream: BufReader::new(TcpStream::connect(self.address).await.unwrap()) }
+        self.connect_through(TcpSocket::new_v4().unwrap()).await
+    }
+
+    pub(crate) async fn connect_through(&self, socket: TcpSocket) -> Client {
+        Client { stream: BufReader::new(within(socket.connect(self.address)).await.unwrap()) }
     }
 }
 

@@ -1,0 +1,33 @@
+//! Lines end at CRLF and nowhere else, whatever pieces they come in. The first octet is the size of the pieces.
+#![no_main]
+
+use ingress::smtp::{Line, Splitter};
+use libfuzzer_sys::fuzz_target;
+
+const OCTETS_MAX: usize = 40;
+
+fn lines(pieces: std::slice::Chunks<'_, u8>) -> Vec<Option<Vec<u8>>> {
+    let mut splitter = Splitter::new(OCTETS_MAX);
+    let mut lines = Vec::new();
+    for mut input in pieces {
+        while let Some(line) = splitter.next(&mut input) {
+            lines.push(match line {
+                Line::Text(text) => Some(text.to_vec()),
+                Line::Bare | Line::TooLong => None,
+            });
+        }
+        assert!(input.is_empty());
+        assert!(splitter.held() <= 2 * OCTETS_MAX);
+    }
+    lines
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some((piece, input)) = data.split_first() else { return };
+    let whole = lines(input.chunks(usize::MAX));
+    assert_eq!(whole, lines(input.chunks(usize::from(*piece).max(1))));
+    assert_eq!(whole.len(), input.windows(2).filter(|end| end == b"\r\n").count());
+    for line in whole.into_iter().flatten() {
+        assert!(line.len() + 2 <= OCTETS_MAX && !line.contains(&b'\r') && !line.contains(&b'\n'));
+    }
+});
