@@ -1,13 +1,13 @@
 //! The assembly: settings in, a whole edge out. The one file that knows how the parts are joined.
 
+mod join;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use shared::config::Mistake;
-use shared::port::{Clock, Deliveries, Directory, Ids, KeyAlgorithm, Keys, Queue, SigningKey, Spool};
-use shared::system::{SystemClock, SystemIds};
+use shared::port::{Clock, Deliveries, Directory, Ids, Keys, Queue, Spool};
 use shared::telemetry::{Health, HttpServer, Metrics};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::limits::{DRAIN_TIME, INGRESS_HEAD_START};
 use crate::settings::Settings;
+
+pub(crate) use join::{check_stores, generate_key, open_stores};
 
 /// The stores of an edge, open.
 pub(crate) struct Stores {
@@ -47,12 +49,14 @@ pub(crate) struct Edge {
     /// The pollers of prepare and deliver, and the sweep, each with its name.
     workers: Vec<(&'static str, Part)>,
     http: Option<HttpServer>,
+    /// The right to work the queues, for as long as anything works them.
+    _held: Box<dyn Send>,
 }
 
 impl Edge {
     /// Opens the stores and the sockets.
     pub(crate) async fn build(settings: &Settings) -> Outcome<Self> {
-        let stores = open_stores(settings).await?;
+        let (stores, held) = join::make_stores(settings).await?;
         let clock = Arc::clone(&stores.clock);
         let health = Health::new(Arc::clone(&clock))
             .with_spool("spool", Arc::clone(&stores.spool))
@@ -63,10 +67,10 @@ impl Edge {
             Some(address) => Some(bind_http(address, &health, &clock).await?),
             None => None,
         };
-        let workers = workers(settings, &stores)?;
-        let (smtp, ingress) = ingress(settings, &stores).await?;
+        let workers = join::workers(settings, &stores)?;
+        let (smtp, ingress) = join::ingress(settings, &stores).await?;
         let running = Running { smtp, http: http.as_ref().map(HttpServer::address) };
-        Ok(Self { running, clock, health, ingress, workers, http })
+        Ok(Self { running, clock, health, ingress, workers, http, _held: held })
     }
 
     /// What it answers on.
@@ -160,38 +164,6 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
         _ => Exit::Unavailable,
     };
     Failure::new(exit, format!("cannot listen on {address}: {error}"))
-}
-
-// From here on: the seams to the parts.
-
-const NOT_JOINED: &str = "this part is not joined yet";
-
-/// Every mistake in the store URLs that can be found without opening them.
-pub(crate) fn check_stores(_settings: &Settings) -> Vec<Mistake> {
-    Vec::new()
-}
-
-/// Opens the stores beside or within an edge.
-#[expect(clippy::unused_async, reason = "the stores are opened here")]
-pub(crate) async fn open_stores(_settings: &Settings) -> Outcome<Stores> {
-    let (_clock, _ids) = (Arc::new(SystemClock), Arc::new(SystemIds::default()));
-    Err(Failure::new(Exit::Internal, NOT_JOINED))
-}
-
-/// Makes a signing key: its private half, and its public half in base64.
-pub(crate) fn generate_key(_algorithm: KeyAlgorithm) -> Outcome<(SigningKey, String)> {
-    Err(Failure::new(Exit::Internal, NOT_JOINED))
-}
-
-/// The SMTP server, listening.
-#[expect(clippy::unused_async, reason = "the sockets are opened here")]
-async fn ingress(_settings: &Settings, _stores: &Stores) -> Outcome<(Vec<SocketAddr>, Part)> {
-    Err(Failure::new(Exit::Internal, NOT_JOINED))
-}
-
-/// The pollers of prepare and deliver, and the sweep.
-fn workers(_settings: &Settings, _stores: &Stores) -> Outcome<Vec<(&'static str, Part)>> {
-    Err(Failure::new(Exit::Internal, NOT_JOINED))
 }
 
 #[cfg(test)]
