@@ -1,15 +1,13 @@
-//! The assembly: settings in, a whole edge out.
+//! The assembly: settings in, a whole edge out. The one file that knows how the parts are joined.
 
-mod parts;
-mod stores;
+mod join;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use shared::embedded::EdgeLock;
-use shared::port::Clock;
+use shared::port::{Clock, Deliveries, Directory, Ids, Keys, Queue, Spool};
 use shared::telemetry::{Health, HttpServer, Metrics};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +16,19 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::limits::{DRAIN_TIME, INGRESS_HEAD_START};
 use crate::settings::Settings;
 
-pub(crate) use stores::{Stores, check_stores, generate_key, open_stores};
+pub(crate) use join::{check_stores, generate_key, open_stores};
+
+/// The stores of an edge, open.
+pub(crate) struct Stores {
+    pub(crate) spool: Arc<dyn Spool>,
+    pub(crate) inbound: Arc<dyn Queue>,
+    pub(crate) outbound: Arc<dyn Queue>,
+    pub(crate) deliveries: Arc<dyn Deliveries>,
+    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) keys: Arc<dyn Keys>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+}
 
 /// What an edge answers on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,14 +49,14 @@ pub(crate) struct Edge {
     /// The pollers of prepare and deliver, and the sweep, each with its name.
     workers: Vec<(&'static str, Part)>,
     http: Option<HttpServer>,
-    /// Held to the end: that this process, and no other, works the queues.
-    _locks: Vec<EdgeLock>,
+    /// The right to work the queues, for as long as anything works them.
+    _held: Box<dyn Send>,
 }
 
 impl Edge {
     /// Opens the stores and the sockets.
     pub(crate) async fn build(settings: &Settings) -> Outcome<Self> {
-        let (stores, locks) = stores::own(settings).await?;
+        let (stores, held) = join::make_stores(settings).await?;
         let clock = Arc::clone(&stores.clock);
         let health = Health::new(Arc::clone(&clock))
             .with_spool("spool", Arc::clone(&stores.spool))
@@ -57,10 +67,10 @@ impl Edge {
             Some(address) => Some(bind_http(address, &health, &clock).await?),
             None => None,
         };
-        let (smtp, ingress) = parts::ingress(settings, &stores).await?;
-        let workers = parts::workers(settings, &stores)?;
+        let workers = join::workers(settings, &stores)?;
+        let (smtp, ingress) = join::ingress(settings, &stores).await?;
         let running = Running { smtp, http: http.as_ref().map(HttpServer::address) };
-        Ok(Self { running, clock, health, ingress, workers, http, _locks: locks })
+        Ok(Self { running, clock, health, ingress, workers, http, _held: held })
     }
 
     /// What it answers on.
@@ -143,6 +153,7 @@ impl Drop for AbortOnDrop {
 
 async fn bind_http(address: SocketAddr, health: &Arc<Health>, clock: &Arc<dyn Clock>) -> Outcome<HttpServer> {
     let metrics = Metrics::install().map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+    ingress::describe_metrics();
     HttpServer::bind(address, metrics, Arc::clone(health), Arc::clone(clock))
         .await
         .map_err(|error| cannot_listen(address, &error))

@@ -76,13 +76,17 @@ impl From<PortError> for Failure {
 /// Output that cannot be written: a full disk, or a pipe that nobody reads.
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::io("the output cannot be written", &error)
+        match error.kind() {
+            // whoever read has seen enough, as `head` does
+            std::io::ErrorKind::BrokenPipe => Self::new(Exit::Io, ""),
+            _ => Self::io("the output cannot be written", &error),
+        }
     }
 }
 
 impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
-        Self::io("the output cannot be written", &error.into())
+        std::io::Error::from(error).into()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// From the first signal to the end of the process: what is under way then goes on after the next start.
-pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(27);
+pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(28);
 /// Longest time to connect, for `send`.
 pub(crate) const CONNECT_TIME: Duration = Duration::from_secs(30);
 /// Longest wait for a reply, for `send` (RFC 5321 §4.5.3.2: up to 10 minutes after the final dot).
@@ -21,4 +21,4 @@ pub(crate) const ENTRY_PAGE: usize = 200;
 /// Octets in one string of a TXT record (RFC 1035 §3.3.14).
 pub(crate) const TXT_STRING_OCTETS_MAX: usize = 255;
 /// How long a drain waits for ingress alone before the workers are told to end too.
-pub(crate) const INGRESS_HEAD_START: Duration = Duration::from_secs(5);
+pub(crate) const INGRESS_HEAD_START: Duration = Duration::from_secs(4);

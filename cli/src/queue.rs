@@ -57,7 +57,7 @@ struct Destination {
     #[serde(with = "rfc3339")]
     oldest: Timestamp,
     #[serde(with = "rfc3339::option")]
-    next_attempt_at: Option<Timestamp>,
+    next_attempt_by: Option<Timestamp>,
     last_reply: Option<ReplyStory>,
     #[serde(skip)]
     last_line: String,
@@ -135,7 +135,7 @@ impl From<(Domain, Tally)> for Destination {
             messages: tally.messages.len() as u64,
             recipients: tally.recipients,
             oldest: tally.oldest,
-            next_attempt_at: tally.due_at,
+            next_attempt_by: tally.due_at,
             last_line: reply.as_ref().map(crate::screen::reply_line).unwrap_or_default(),
             last_reply: reply.as_ref().map(ReplyStory::from),
         }
@@ -156,7 +156,7 @@ fn write_text(view: &View, now: Timestamp, screen: Screen, out: &mut dyn Write) 
                 row.messages.to_string(),
                 row.recipients.to_string(),
                 span(now.since(row.oldest)),
-                row.next_attempt_at.map_or_else(|| "-".to_owned(), |at| due(at, now)),
+                row.next_attempt_by.map_or_else(|| "-".to_owned(), |at| due(at, now)),
                 row.last_line.clone(),
             ]);
         }

@@ -97,9 +97,9 @@ pub(crate) fn span(span: Duration) -> String {
     }
 }
 
-/// `in 4 min` or `now`, for something that is due.
+/// `within 4 min` or `now`, for a due time: where a queue holds the job too, the state's due time has a grace.
 pub(crate) fn due(at: Timestamp, now: Timestamp) -> String {
-    if at <= now { "now".to_owned() } else { format!("in {}", span(at.since(now))) }
+    if at <= now { "now".to_owned() } else { format!("within {}", span(at.since(now))) }
 }
 
 /// `1,234 octets` or `1.2 MiB`.

@@ -23,10 +23,7 @@ pub(crate) fn settings(
         None => String::new(),
     };
     let mut mistakes = match settings::read(&text, environment) {
-        Ok(read) => match crate::edge::check_stores(&read.value) {
-            mistakes if mistakes.is_empty() => return Ok(read.value),
-            mistakes => mistakes,
-        },
+        Ok(read) => return Ok(read.value),
         Err(mistakes) => mistakes,
     };
     mistakes.dedup();

@@ -85,7 +85,7 @@ struct DeliveryStory {
     recipients: Vec<RecipientStory>,
     attempts: Vec<AttemptStory>,
     #[serde(with = "rfc3339::option")]
-    next_attempt_at: Option<Timestamp>,
+    next_attempt_by: Option<Timestamp>,
     #[serde(with = "rfc3339")]
     expires_at: Timestamp,
 }
@@ -262,7 +262,7 @@ impl From<&DeliveryState> for DeliveryStory {
             signed: state.signed.clone(),
             recipients: state.recipients.iter().map(recipient).collect(),
             attempts: state.attempts.iter().map(AttemptStory::from).collect(),
-            next_attempt_at: state.due_at,
+            next_attempt_by: state.due_at,
             expires_at: state.expires_at,
         }
     }

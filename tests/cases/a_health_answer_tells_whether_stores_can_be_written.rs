@@ -38,7 +38,7 @@ fn metrics_count_what_happened() {
     Client::submit(edge.smtp(), "a@app.example", &["u@b.example"], &numbered_message(1, 500));
     let metrics = eventually("the message is counted", || {
         let metrics = get(edge.http(), "/metrics");
-        metrics.contains("spoolway_ingress_messages_accepted_total 1").then_some(metrics)
+        metrics.contains("spoolway_ingress_messages_total 1").then_some(metrics)
     });
     assert!(metrics.contains("# HELP") && metrics.contains("# TYPE"), "{metrics}");
 }

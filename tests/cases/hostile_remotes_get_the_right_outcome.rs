@@ -103,6 +103,6 @@ fn an_8bit_message_bounces_where_8bitmime_is_not_offered() {
     let trace = edge.settled(&id);
     let recipient = &trace["deliveries"][0]["recipients"][0];
     assert_eq!(recipient["status"], "bounced");
-    assert!(recipient["reply"].to_string().contains("8BITMIME"), "{recipient}");
+    assert!(recipient["reply"].to_string().contains("5.6.3"), "{recipient}");
     assert_eq!(sink.count(), 0);
 }

@@ -19,7 +19,7 @@ fn recorded_recipients_get_no_second_copy_after_a_kill() {
         edge.json(&["trace", &id])["deliveries"]
             .as_array()?
             .iter()
-            .find(|delivery| delivery["domain"] == "good.example")
+            .find(|delivery| delivery["destination"] == "good.example")
             .map(drop)
     });
     edge.kill();

@@ -35,9 +35,9 @@ async fn destinations_are_told_with_what_waits_for_them() {
     assert_eq!(
         told,
         "\
-destination  messages  recipients  oldest  next try  last reply
-example.org         2           3  2 min   in 4 min  450 4.2.0 out of…
-example.net         1           1  2 min   now       450 4.2.0 busy
+destination  messages  recipients  oldest  next try      last reply
+example.org         2           3  2 min   within 4 min  450 4.2.0 ou…
+example.net         1           1  2 min   now           450 4.2.0 bu…
 
 queue     ready  in flight  delayed  dead  oldest
 inbound       3          0        0     0  10 s
@@ -89,7 +89,7 @@ async fn the_queue_as_json_stays_as_it_is() {
                 "messages": 1,
                 "recipients": 1,
                 "oldest": "2023-11-14T22:13:20Z",
-                "next_attempt_at": "2023-11-14T22:19:20Z",
+                "next_attempt_by": "2023-11-14T22:19:20Z",
                 "last_reply": {"code": 450, "enhanced": "4.2.0", "text": "greylisted"},
             }],
             "queues": {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use shared::config::Section;
+use shared::config::{Mistake, Section};
 
 use super::{Settings, loopback};
 
@@ -21,6 +21,9 @@ pub(super) fn check(settings: &Settings, root: &mut Section<'_>) {
     check_relay(settings, root);
     check_limits(settings, root);
     check_times(settings, root);
+    for Mistake { key, wrong, right } in crate::edge::check_stores(settings) {
+        root.mistake(&key, wrong, right);
+    }
     for (key, folder) in [("data", &settings.data), ("inbox", &settings.inbox)] {
         if let Some(why) = why_not_creatable(folder) {
             root.mistake(key, why, "use a folder that this user may write in");

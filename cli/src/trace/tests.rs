@@ -73,7 +73,7 @@ example.org
   2023-11-14 22:14:21  attempt 2 by mx to mx.example.org (192.0.2.1:25), clear text, 1 s
                        450 4.2.0 greylisted / come back
   deferred  bob@example.org  450 4.2.0 greylisted / come back
-  next      attempt 3 in 4 min, 2023-11-14 22:19:20 UTC; given up on 2023-11-19 22:13:20 UTC
+  next      attempt 3 within 4 min, by 2023-11-14 22:19:20 UTC; given up on 2023-11-19 22:13:20 UTC
 "
         )
     );
@@ -127,7 +127,7 @@ async fn the_story_as_json_stays_as_it_is() {
                     "tls": null,
                     "reply": reply,
                 }],
-                "next_attempt_at": "2023-11-14T22:19:20Z",
+                "next_attempt_by": "2023-11-14T22:19:20Z",
                 "expires_at": "2023-11-19T22:13:20Z",
             }],
             "waiting": [],

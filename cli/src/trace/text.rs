@@ -84,10 +84,10 @@ fn write_delivery(
             plain(recipient.address.as_str())
         )?;
     }
-    if let Some(at) = delivery.next_attempt_at {
+    if let Some(at) = delivery.next_attempt_by {
         let number = delivery.attempts.last().map_or(1, |attempt| attempt.number + 1);
         let end = moment(delivery.expires_at);
-        writeln!(out, "  next      attempt {number} {}, {}; given up on {end}", due(at, now), moment(at))?;
+        writeln!(out, "  next      attempt {number} {}, by {}; given up on {end}", due(at, now), moment(at))?;
     }
     Ok(())
 }

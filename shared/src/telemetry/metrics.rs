@@ -1,10 +1,13 @@
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use super::AlreadySetUp;
 
-/// Upper bounds of the histograms of times, in seconds: from a commit on a fast disk to a slow remote.
+/// Upper bounds of the histograms whose names end in `_seconds`: from a commit on a fast disk to a slow remote.
 const TIME_BOUNDS: [f64; 15] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0];
+
+/// Upper bounds of all other histograms, which count things, such as messages in a pack.
+const NUMBER_BOUNDS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 1024.0];
 
 /// The metrics of this process. Without it, the `metrics` macros cost nothing and keep nothing.
 #[derive(Clone)]
@@ -39,5 +42,10 @@ impl Metrics {
 }
 
 fn recorder() -> PrometheusRecorder {
-    PrometheusBuilder::new().set_buckets(&TIME_BOUNDS).expect("there are bounds").build_recorder()
+    let seconds = Matcher::Suffix("_seconds".to_owned());
+    let builder = PrometheusBuilder::new().set_buckets_for_metric(seconds, &TIME_BOUNDS);
+    builder
+        .and_then(|builder| builder.set_buckets(&NUMBER_BOUNDS))
+        .expect("there are bounds")
+        .build_recorder()
 }

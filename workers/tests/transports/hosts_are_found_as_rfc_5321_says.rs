@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use workers::deliver::Transport as _;
 
 use workers::deliver::{Outcome, Route};
 

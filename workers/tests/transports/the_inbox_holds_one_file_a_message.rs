@@ -1,4 +1,5 @@
 use shared::job::Delivery;
+use workers::deliver::Transport as _;
 use workers::deliver::{Outcome, Route};
 
 use crate::world::{World, outcome, outcomes};

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use workers::deliver::Transport as _;
 
 use async_trait::async_trait;
 use bytes::Bytes;

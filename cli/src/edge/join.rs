@@ -1,0 +1,257 @@
+//! The seams to the parts: each component gets its share of the settings and its ports here.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ingress::Server;
+use shared::config::Mistake;
+use shared::dns::{Dns, DnsSettings};
+use shared::port::{Clock, KeyAlgorithm, SigningKey};
+use shared::system::{SystemClock, SystemIds};
+use shared::wire::{self, StoreUrls, WireError};
+use tokio_util::sync::CancellationToken;
+use workers::deliver::{
+    Deliver, DeliverPorts, DeliverSettings, DomainRetry, RetrySettings, Route, Routes, TransportPorts,
+    TransportSettings, Transports,
+};
+use workers::poll::{PollSettings, Poller};
+use workers::prepare::{Prepare, PreparePorts, PrepareSettings};
+use workers::sweep::{PackRetention, Sweep, SweepPorts, SweepSettings};
+
+use super::{Part, Stores, cannot_listen};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::limits::PREPARE_JOBS_MAX;
+use crate::settings::{BareLf, Settings};
+
+/// Every mistake in the store URLs that can be found without opening them.
+pub(crate) fn check_stores(settings: &Settings) -> Vec<Mistake> {
+    urls(settings).check().map_or_else(|error| mistakes(&error), |()| Vec::new())
+}
+
+/// Opens the stores of an edge that may be running, and makes none.
+pub(crate) async fn open_stores(settings: &Settings) -> Outcome<Stores> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let stores = wire::Stores::open_existing(&urls(settings), Arc::clone(&clock)).await;
+    Ok(joined(&stores.map_err(|error| cannot_open(&error, Exit::NoInput))?, clock))
+}
+
+/// Opens the stores, made where they are not there, with the right to work their queues.
+pub(super) async fn make_stores(settings: &Settings) -> Outcome<(Stores, Box<dyn Send>)> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let stores = wire::Stores::open(&urls(settings), Arc::clone(&clock)).await;
+    let stores = stores.map_err(|error| cannot_open(&error, Exit::Io))?;
+    let locks = stores.take_over().await.map_err(|error| Failure::new(Exit::Unavailable, chain(&error)))?;
+    Ok((joined(&stores, clock), Box::new(locks)))
+}
+
+fn joined(stores: &wire::Stores, clock: Arc<dyn Clock>) -> Stores {
+    let stores = stores.clone();
+    Stores {
+        spool: stores.spool,
+        inbound: stores.inbound,
+        outbound: stores.outbound,
+        deliveries: stores.deliveries,
+        directory: stores.directory,
+        keys: stores.keys,
+        clock,
+        ids: Arc::new(SystemIds::default()),
+    }
+}
+
+fn urls(settings: &Settings) -> StoreUrls {
+    let below = StoreUrls::below(&settings.data);
+    let stores = settings.stores.clone();
+    StoreUrls {
+        spool: stores.spool.unwrap_or(below.spool),
+        queue_inbound: stores.queue_inbound.unwrap_or(below.queue_inbound),
+        queue_outbound: stores.queue_outbound.unwrap_or(below.queue_outbound),
+        state: stores.state.unwrap_or(below.state),
+        directory: stores.directory.unwrap_or(below.directory),
+        keys: stores.keys.unwrap_or(below.keys),
+        counters: stores.counters.unwrap_or(below.counters),
+    }
+}
+
+fn mistakes(error: &WireError) -> Vec<Mistake> {
+    let mistake = |problem: &wire::Problem| {
+        let (wrong, right) =
+            problem.message.split_once(": ").unwrap_or((&problem.message, "use file:<path>"));
+        Mistake { key: problem.key.to_owned(), wrong: wrong.to_owned(), right: right.to_owned() }
+    };
+    error.problems.iter().map(mistake).collect()
+}
+
+fn cannot_open(error: &WireError, exit: Exit) -> Failure {
+    Failure::new(exit, error.to_string())
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// Makes a signing key: its private half, and its public half in base64.
+pub(crate) fn generate_key(algorithm: KeyAlgorithm) -> Outcome<(SigningKey, String)> {
+    let (key, public) =
+        workers::dkim::generate(algorithm).map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
+    Ok((key, public.base64()))
+}
+
+/// The SMTP server, listening.
+pub(super) async fn ingress(settings: &Settings, stores: &Stores) -> Outcome<(Vec<SocketAddr>, Part)> {
+    let ports = ingress::Ports {
+        spool: Arc::clone(&stores.spool),
+        inbound: Arc::clone(&stores.inbound),
+        clock: Arc::clone(&stores.clock),
+        ids: Arc::clone(&stores.ids),
+    };
+    let server = Server::bind(ingress_settings(settings), ports).await;
+    let server = server.map_err(|error| cannot_listen(error.address, &error.source))?;
+    Ok((server.addresses(), part(|drain| server.serve(drain))))
+}
+
+fn ingress_settings(settings: &Settings) -> ingress::Settings {
+    let limits = &settings.limits;
+    let usize_of = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    let listener = |listener: &crate::settings::Listener| ingress::Listener {
+        address: listener.address,
+        bare_lf: match listener.bare_lf {
+            BareLf::Refuse => ingress::BareLf::Refuse,
+            BareLf::Crlf => ingress::BareLf::Crlf,
+        },
+    };
+    ingress::Settings {
+        hostname: settings.hostname.to_string(),
+        listeners: settings.listeners.iter().map(listener).collect(),
+        trusted_networks: settings.trusted_networks.clone(),
+        relay_domains: settings.relay_domains.clone(),
+        limits: ingress::Limits {
+            message_octets: limits.message_octets,
+            recipients: usize_of(limits.recipients),
+            connections: usize_of(limits.connections),
+            command_timeout: limits.command_timeout,
+            content_timeout: limits.content_timeout,
+            memory_octets: limits.memory_octets,
+            pack_messages: usize_of(limits.pack_messages),
+            pack_octets: usize_of(limits.pack_octets),
+            commits_in_flight: usize_of(limits.commits_in_flight),
+            ..ingress::Limits::default()
+        },
+    }
+}
+
+/// The pollers of prepare and deliver, and the sweep.
+pub(super) fn workers(settings: &Settings, stores: &Stores) -> Outcome<Vec<(&'static str, Part)>> {
+    let prepare = Prepare::new(prepare_settings(settings, stores), prepare_ports(stores));
+    let poll = PollSettings { concurrency: PREPARE_JOBS_MAX, ..PollSettings::default() };
+    let prepare =
+        Poller::new(Arc::clone(&stores.inbound), Arc::new(prepare), Arc::clone(&stores.clock), poll);
+    let transports = Arc::new(transports(settings, stores)?);
+    let (deliver_settings, ports) = (deliver_settings(settings)?, deliver_ports(stores));
+    let (outbound, clock) = (Arc::clone(&stores.outbound), Arc::clone(&stores.clock));
+    let deliver = part(move |drain: CancellationToken| {
+        let stage = Deliver::new(deliver_settings, ports, transports).drained_by(drain.clone());
+        Poller::new(outbound, Arc::new(stage), clock, PollSettings::default()).run(drain)
+    });
+    let sweep = sweep(settings, stores);
+    Ok(vec![
+        ("prepare", part(|drain| prepare.run(drain))),
+        ("deliver", deliver),
+        ("sweep", part(|drain| async move { sweep.run(drain).await })),
+    ])
+}
+
+fn part<F: Future<Output = ()> + Send + 'static>(
+    run: impl FnOnce(CancellationToken) -> F + Send + 'static,
+) -> Part {
+    Box::new(move |drain| Box::pin(run(drain)))
+}
+
+fn prepare_settings(settings: &Settings, stores: &Stores) -> PrepareSettings {
+    PrepareSettings {
+        hostname: settings.hostname.to_string(),
+        lifetime: settings.retry.lifetime,
+        holder: format!("prepare-{:016x}", stores.ids.random()),
+        ..PrepareSettings::default()
+    }
+}
+
+fn prepare_ports(stores: &Stores) -> PreparePorts {
+    PreparePorts {
+        spool: Arc::clone(&stores.spool),
+        outbound: Arc::clone(&stores.outbound),
+        deliveries: Arc::clone(&stores.deliveries),
+        directory: Arc::clone(&stores.directory),
+        keys: Arc::clone(&stores.keys),
+        clock: Arc::clone(&stores.clock),
+    }
+}
+
+fn deliver_settings(settings: &Settings) -> Outcome<DeliverSettings> {
+    let mut routes = Routes::new(Route::Mx);
+    for (pattern, route) in &settings.routes {
+        let wrong = |_| Failure::new(Exit::Config, format!("routes: `{pattern}` is no domain"));
+        routes.add(pattern, route.clone()).map_err(wrong)?;
+    }
+    let own = |own: &crate::settings::DomainRetry| DomainRetry {
+        schedule: own.schedule.clone(),
+        lifetime: own.lifetime,
+    };
+    let retry = &settings.retry;
+    Ok(DeliverSettings {
+        hostname: settings.hostname.to_string(),
+        routes,
+        retry: RetrySettings {
+            schedule: retry.schedule.clone(),
+            lifetime: retry.lifetime,
+            jitter: retry.jitter,
+            domains: retry.domains.iter().map(|(domain, retry)| (domain.clone(), own(retry))).collect(),
+        },
+        retain: settings.stores.memory,
+        connections: usize::try_from(settings.deliver.connections).unwrap_or(usize::MAX),
+        ..DeliverSettings::default()
+    })
+}
+
+fn deliver_ports(stores: &Stores) -> DeliverPorts {
+    DeliverPorts {
+        spool: Arc::clone(&stores.spool),
+        inbound: Arc::clone(&stores.inbound),
+        outbound: Arc::clone(&stores.outbound),
+        deliveries: Arc::clone(&stores.deliveries),
+        clock: Arc::clone(&stores.clock),
+        ids: Arc::clone(&stores.ids),
+    }
+}
+
+fn transports(settings: &Settings, stores: &Stores) -> Outcome<Transports> {
+    let dns = DnsSettings { servers: settings.dns_servers.clone(), ..DnsSettings::default() };
+    let resolver = Dns::new(&dns).map_err(|error| Failure::new(Exit::Config, chain(&error)))?;
+    let ports = TransportPorts {
+        spool: Arc::clone(&stores.spool),
+        resolver: Arc::new(resolver),
+        clock: Arc::clone(&stores.clock),
+        ids: Arc::clone(&stores.ids),
+    };
+    let settings = TransportSettings {
+        hostname: settings.hostname.to_string(),
+        port: settings.deliver.port,
+        allow_private_addresses: settings.deliver.allow_private_addresses,
+        inbox: Some(settings.inbox.clone()),
+        limits: settings.deliver.timeouts.limits(),
+    };
+    Ok(Transports::new(settings, ports))
+}
+
+fn sweep(settings: &Settings, stores: &Stores) -> Sweep {
+    let packs = PackRetention { keep: settings.stores.retention, ..PackRetention::default() };
+    let ports = SweepPorts {
+        spool: Arc::clone(&stores.spool),
+        outbound: Arc::clone(&stores.outbound),
+        deliveries: Arc::clone(&stores.deliveries),
+        clock: Arc::clone(&stores.clock),
+    };
+    Sweep::new(SweepSettings { packs: Some(packs), ..SweepSettings::default() }, ports)
+}
