@@ -9,7 +9,7 @@ const DELIVER: &str = include_str!("jobs/v1-deliver.json");
 
 fn golden() -> DeliverJob {
     let mut first = delivery(&["r1@example.org", "\"r 2\"@example.org"]);
-    first.key.message = "0193f6cd2c007000800000000000000a-0".parse().unwrap();
+    first.key.message = "0193f6cd2c007000800000000000000a-0".parse().expect("a message id");
     let mut second = Delivery {
         from: ReversePath::Null,
         options: MailOptions { body: Body::EightBitMime, smtputf8: true },

@@ -21,8 +21,8 @@ struct Fixture {
 }
 
 fn fixture() -> Fixture {
-    let folder = tempfile::tempdir().unwrap();
-    let spool = Arc::new(FileSpool::open(folder.path(), Arc::new(SystemClock)).unwrap());
+    let folder = tempfile::tempdir().expect("a folder");
+    let spool = Arc::new(FileSpool::open(folder.path(), Arc::new(SystemClock)).expect("a spool"));
     Fixture { _folder: folder, spool }
 }
 
@@ -54,20 +54,20 @@ async fn put_whole(spool: &dyn Spool, id: PackId, bodies: &[Vec<u8>]) {
         let from = if n == 0 { "" } else { "sender@example.com" };
         (message(from, &["r1@example.org", "r2@b\u{fc}cher.example"]), BOTH, Bytes::from(body.clone()))
     });
-    spool.put(id, pack::encode(id, NOW, messages.collect())).await.unwrap();
+    spool.put(id, pack::encode(id, NOW, messages.collect())).await.expect("a sound spool");
 }
 
 async fn put_streamed(spool: &dyn Spool, id: PackId, body: &[u8], piece: usize) {
     let message = message("sender@example.com", &["r1@example.org"]);
-    let mut pack = StreamedPack::begin(spool, id, NOW, message).await.unwrap();
+    let mut pack = StreamedPack::begin(spool, id, NOW, message).await.expect("a sound spool");
     for piece in body.chunks(piece) {
-        pack.write(Bytes::copy_from_slice(piece)).await.unwrap();
+        pack.write(Bytes::copy_from_slice(piece)).await.expect("a sound spool");
     }
-    pack.finish(BOTH).await.unwrap();
+    pack.finish(BOTH).await.expect("a sound spool");
 }
 
 async fn bytes_of(spool: &dyn Spool, id: PackId) -> Vec<u8> {
-    spool.get(id, 0..u64::MAX).await.unwrap().unwrap().bytes.to_vec()
+    spool.get(id, 0..u64::MAX).await.expect("get").expect("the pack is there").bytes.to_vec()
 }
 
 #[tokio::test]
