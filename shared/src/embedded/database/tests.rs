@@ -8,6 +8,8 @@ use super::*;
 
 const WHAT: &str = "a test";
 
+type Work = Box<dyn FnOnce(&Connection) -> rusqlite::Result<()> + Send>;
+
 fn database() -> (TempDir, Database) {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open(&folder.path().join("new/folder/test.db")).unwrap();
@@ -29,10 +31,7 @@ async fn all(database: &Database) -> Vec<i64> {
 }
 
 /// Sends operations while the writer is busy, so that they share one transaction; their answers in their order.
-async fn together(
-    database: &Database,
-    works: Vec<Box<dyn FnOnce(&Connection) -> rusqlite::Result<()> + Send>>,
-) -> Vec<PortResult<()>> {
+async fn together(database: &Database, works: Vec<Work>) -> Vec<PortResult<()>> {
     let open = Arc::new(AtomicBool::new(false));
     let gate = Arc::clone(&open);
     database.write_later(WHAT, move |_| {
