@@ -126,6 +126,8 @@ async fn a_commit_that_fails_is_refused_only_where_that_is_certain() {
 async fn another_process_that_writes_is_waited_for() {
     let (folder, database) = database();
     let path = folder.path().join("new/folder/test.db");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
     let other = Database::open_existing(&path).unwrap();
     let writes = (0..100).map(|n| {
         let database = if n % 2 == 0 { &database } else { &other };
