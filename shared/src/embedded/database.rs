@@ -45,8 +45,8 @@ pub enum OpenError {
     /// The file is not there, and was not to be made.
     #[error("there is no {}: is this the right data folder?", .0.display())]
     Missing(PathBuf),
-    /// The folder could not be made.
-    #[error("the folder of {} could not be made", path.display())]
+    /// The file or its folder could not be made, or the thread that writes it.
+    #[error("{} could not be made", path.display())]
     Folder {
         /// The file.
         path: PathBuf,
@@ -89,16 +89,14 @@ struct Inner {
 impl Database {
     /// Opens the database at `path`, which is made where it is not there.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let failed = |cause| OpenError::Folder { path: path.to_owned(), cause };
         let folder = path.parent().filter(|folder| *folder != Path::new(""));
-        folder
-            .map_or(Ok(()), files::make_folder)
-            .map_err(|cause| OpenError::Folder { path: path.to_owned(), cause })?;
-        let new = !path.exists();
-        let database = Self::connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
-        if new {
-            // SQLite syncs the names of its logs, not that of the file itself
-            let folder = folder.unwrap_or(Path::new("."));
-            files::sync_folder(folder).map_err(|cause| OpenError::Folder { path: path.to_owned(), cause })?;
+        folder.map_or(Ok(()), files::make_folder).map_err(failed)?;
+        // SQLite gives its logs the mode of the file, and syncs their names, but not that of the file
+        let made = files::make_empty(path).map_err(failed)?;
+        let database = Self::connect(path)?;
+        if made {
+            files::sync_folder(folder.unwrap_or(Path::new("."))).map_err(failed)?;
         }
         Ok(database)
     }
@@ -108,12 +106,12 @@ impl Database {
         if !path.exists() {
             return Err(OpenError::Missing(path.to_owned()));
         }
-        Self::connect(path, OpenFlags::empty())
+        Self::connect(path)
     }
 
-    fn connect(path: &Path, create: OpenFlags) -> Result<Self, OpenError> {
+    fn connect(path: &Path) -> Result<Self, OpenError> {
         let failed = |cause| OpenError::Sqlite { path: path.to_owned(), cause };
-        let writer = connection(path, create, WRITER_CACHE_KIB).map_err(failed)?;
+        let writer = connection(path, WRITER_CACHE_KIB).map_err(failed)?;
         let version: i64 =
             writer.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
         match version {
@@ -121,7 +119,7 @@ impl Database {
             VERSION => {}
             version => return Err(OpenError::Version { path: path.to_owned(), version }),
         }
-        let reader = connection(path, OpenFlags::empty(), READER_CACHE_KIB).map_err(failed)?;
+        let reader = connection(path, READER_CACHE_KIB).map_err(failed)?;
         let (tasks, waiting) = mpsc::channel(WAITING_MAX);
         let thread = std::thread::Builder::new().name("sqlite writer".to_owned());
         let writer = thread
@@ -211,8 +209,8 @@ pub(super) fn atomically<T>(
     done
 }
 
-fn connection(path: &Path, create: OpenFlags, cache_kib: i64) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
+fn connection(path: &Path, cache_kib: i64) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(64);

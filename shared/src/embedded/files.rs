@@ -49,6 +49,15 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Makes an empty file for its owner alone, where there is none; tells whether it did.
+pub(super) fn make_empty(path: &Path) -> io::Result<bool> {
+    match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// A file being written where nobody looks for it. Dropped unpublished, it is removed.
 pub(super) struct NewFile {
     path: PathBuf,

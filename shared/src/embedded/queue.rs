@@ -203,3 +203,6 @@ impl Drop for GiveBack {
         queue.changed.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests;

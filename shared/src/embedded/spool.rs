@@ -276,3 +276,6 @@ impl SpoolWriter for FileWriter {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,10 +65,13 @@ pub struct PackedMessage {
     pub tenant: TenantId,
 }
 
+/// The facts, with their complement above them, as no checksum covers a trailer.
 pub(super) fn facts_to_bits(facts: ContentFacts) -> u32 {
-    u32::from(facts.eight_bit_header) | u32::from(facts.eight_bit_body) << 1
+    let bits = u32::from(facts.eight_bit_header) | u32::from(facts.eight_bit_body) << 1;
+    bits | (bits ^ 0xffff) << 16
 }
 
-pub(super) fn facts_from_bits(bits: u32) -> ContentFacts {
-    ContentFacts { eight_bit_header: bits & 1 != 0, eight_bit_body: bits & 2 != 0 }
+pub(super) fn facts_from_bits(bits: u32) -> Option<ContentFacts> {
+    let facts = ContentFacts { eight_bit_header: bits & 1 != 0, eight_bit_body: bits & 2 != 0 };
+    (facts_to_bits(facts) == bits).then_some(facts)
 }

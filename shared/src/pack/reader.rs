@@ -108,7 +108,8 @@ impl PackReader {
         let mut trailer = self.read_exact(at, usize::try_from(TRAILER_OCTETS).unwrap_or(0)).await?;
         message.length = trailer.get_u64();
         message.crc32c = trailer.get_u32();
-        message.content = facts_from_bits(trailer.get_u32());
+        message.content =
+            facts_from_bits(trailer.get_u32()).ok_or(PackError::Corrupt("its trailer does not fit"))?;
         if trailer != TRAILER_MAGIC[..] || message.offset.saturating_add(message.length) != at {
             return Err(PackError::Corrupt("its trailer does not fit"));
         }

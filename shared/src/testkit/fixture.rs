@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::port::Clock;
+use crate::port::{Clock, PortError, PortResult};
 use crate::system::SystemClock;
 
 /// Makes stores of one adapter for a suite.
@@ -65,5 +65,55 @@ where
         }
         assert!(clock.now() < deadline, "not within {patience:?}: {what}");
         clock.sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A fresh store with its two handles.
+pub(super) struct Pair<P: ?Sized> {
+    pub(super) store: Box<dyn Store<P>>,
+    pub(super) a: Arc<P>,
+    pub(super) b: Arc<P>,
+}
+
+impl<P: ?Sized + Send + Sync> Pair<P> {
+    pub(super) async fn open(fixture: &dyn Fixture<P>) -> Self {
+        let store = fixture.fresh().await;
+        let (a, b) = (store.open().await, store.open().await);
+        Self { store, a, b }
+    }
+
+    /// Drops both handles, as the end of every process would, and opens one anew.
+    pub(super) async fn reopen(self) -> (Box<dyn Store<P>>, Arc<P>) {
+        let Self { store, a, b } = self;
+        drop((a, b));
+        let handle = store.open().await;
+        (store, handle)
+    }
+}
+
+/// What a caller may believe of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Belief {
+    There,
+    NotThere,
+    Perhaps,
+}
+
+impl Belief {
+    pub(super) fn of<T>(answer: &PortResult<T>) -> Self {
+        match answer {
+            Ok(_) => Self::There,
+            Err(PortError::Refused { .. }) => Self::NotThere,
+            Err(PortError::Unknown { .. }) => Self::Perhaps,
+        }
+    }
+
+    /// Fails the test if what is found is not what may be believed.
+    pub(super) fn check(self, what: &str, found: bool) {
+        match self {
+            Self::There => assert!(found, "it was said to have happened and is not there: {what}"),
+            Self::NotThere => assert!(!found, "it was said not to have happened and is there: {what}"),
+            Self::Perhaps => {}
+        }
     }
 }

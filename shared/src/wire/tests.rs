@@ -1,1 +1,125 @@
+use std::sync::Arc;
+use std::time::Duration;
 
+use super::*;
+use crate::mail::TenantId;
+use crate::port::{Claim, Outgoing};
+use crate::system::SystemClock;
+
+fn keys(error: &WireError) -> Vec<&'static str> {
+    error.problems.iter().map(|problem| problem.key).collect()
+}
+
+#[tokio::test]
+async fn every_mistake_is_told_with_its_key_before_anything_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let urls = StoreUrls {
+        spool: "s4://bucket".to_owned(),
+        queue_inbound: format!("file:{}?visibility=soon&max_receives=0&colour=red", path("queue.db")),
+        queue_outbound: format!("file:{}?max_receives=2000", path("queue.db")),
+        state: format!("file:{}?visibility=60s", path("state.db")),
+        directory: "file:".to_owned(),
+        keys: format!("file:{}", path("file")),
+        counters: format!("file:{}", folder.path().display()),
+    };
+    let error = Stores::open(&urls, Arc::new(SystemClock)).await.err().unwrap();
+    assert_eq!(urls.check().err().as_ref(), Some(&error));
+    let mut found = keys(&error);
+    found.dedup();
+    assert_eq!(
+        found,
+        [
+            "stores.spool",
+            "stores.queue_inbound",
+            "stores.queue_outbound",
+            "stores.state",
+            "stores.directory",
+            "stores.keys",
+            "stores.counters"
+        ]
+    );
+    assert_eq!(error.problems.len(), 9, "{error}");
+    assert!(
+        error.to_string().contains("stores.queue_inbound: `colour` is no parameter of a queue"),
+        "{error}"
+    );
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing was made");
+}
+
+#[tokio::test]
+async fn the_default_puts_everything_below_one_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("not/yet/there");
+    let urls = StoreUrls::below(&data);
+    urls.check().unwrap();
+    assert!(!data.exists(), "a check makes nothing");
+    let error = Stores::open_existing(&urls, Arc::new(SystemClock)).await.err().unwrap();
+    assert!(error.to_string().contains("is this the right data folder?"), "{error}");
+    assert!(!data.exists(), "looking makes nothing");
+    let stores = Stores::open(&urls, Arc::new(SystemClock)).await.unwrap();
+    stores.spool.probe().await.unwrap();
+    let mut found: Vec<_> = std::fs::read_dir(&data)
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    found.retain(|name| !name.contains(".db-"));
+    found.sort();
+    assert_eq!(found, ["keys", "queue.db", "spool", "state.db"]);
+    Stores::open_existing(&urls, Arc::new(SystemClock)).await.unwrap();
+}
+
+#[tokio::test]
+async fn parameters_of_a_queue_are_kept_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let below = StoreUrls::below(folder.path());
+    let urls = StoreUrls {
+        queue_inbound: format!("{}?visibility=1ms&max_receives=1", below.queue_inbound),
+        ..below
+    };
+    let stores = Stores::open(&urls, Arc::new(SystemClock)).await.unwrap();
+    let job = Outgoing { body: "job".to_owned(), delay: Duration::ZERO, tenant: TenantId::default() };
+    for queue in [&stores.inbound, &stores.outbound] {
+        queue.send(vec![job.clone()]).await.unwrap();
+        assert_eq!(queue.receive(1, Duration::ZERO).await.unwrap().len(), 1);
+    }
+    // the one comes back at once, and is dead by then; the other is held
+    while stores.inbound.depth().await.unwrap().dead == 0 {
+        assert!(stores.inbound.receive(1, Duration::from_millis(5)).await.unwrap().is_empty());
+    }
+    assert_eq!(stores.outbound.depth().await.unwrap().in_flight, 1);
+}
+
+#[tokio::test]
+async fn who_takes_over_goes_on_at_once_where_the_one_before_died() {
+    let folder = tempfile::tempdir().unwrap();
+    let urls = StoreUrls::below(folder.path());
+    let clock = Arc::new(SystemClock);
+    let (first, second) = (
+        Stores::open(&urls, clock.clone()).await.unwrap(),
+        Stores::open(&urls, clock.clone()).await.unwrap(),
+    );
+    let lock = first.take_over().await.unwrap();
+    let job = Outgoing { body: "job".to_owned(), delay: Duration::ZERO, tenant: TenantId::default() };
+    let late = Outgoing { delay: Duration::from_secs(600), ..job.clone() };
+    first.outbound.send(vec![job, late]).await.unwrap();
+    assert_eq!(first.outbound.receive(1, Duration::ZERO).await.unwrap()[0].receives, 1);
+    let (now, lease) = (crate::port::Clock::now(&*clock), Duration::from_secs(600));
+    first.deliveries.claim("job", "first", now, lease).await.unwrap();
+    first.deliveries.claim("done", "first", now, lease).await.unwrap();
+    first.deliveries.finish("done", "first", now + lease).await.unwrap();
+    let error = second.take_over().await.unwrap_err();
+    assert!(error.to_string().contains("another spoolway"), "{error}");
+    assert!(
+        second.outbound.receive(1, Duration::ZERO).await.unwrap().is_empty(),
+        "nothing was given back yet"
+    );
+    drop(lock);
+    let _lock = second.take_over().await.unwrap();
+    let received = second.outbound.receive(10, Duration::ZERO).await.unwrap();
+    assert_eq!(received.iter().map(|entry| entry.receives).collect::<Vec<_>>(), [2], "a delay is kept to");
+    let claim = second.deliveries.claim("job", "second", now, lease).await.unwrap();
+    assert_eq!(claim, Claim::Taken { again: true });
+    assert_eq!(second.deliveries.claim("done", "second", now, lease).await.unwrap(), Claim::Finished);
+}

@@ -1,0 +1,32 @@
+//! The embedded adapters keep the contracts of their ports.
+
+use shared::testkit::{self, Embedded};
+
+macro_rules! conforms {
+    ($($name:ident: $suite:ident, $under_faults:ident;)*) => {$(
+        mod $name {
+            use super::*;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn keeps_the_contract() {
+                testkit::$suite(&Embedded).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn tells_the_truth_under_faults() {
+                for seed in 1..=3 {
+                    testkit::$under_faults(&Embedded, seed).await;
+                }
+            }
+        }
+    )*};
+}
+
+conforms! {
+    the_spool: spool_suite, spool_under_faults;
+    the_queue: queue_suite, queue_under_faults;
+    the_deliveries: deliveries_suite, deliveries_under_faults;
+    the_directory: directory_suite, directory_under_faults;
+    the_keys: keys_suite, keys_under_faults;
+    the_counters: counters_suite, counters_under_faults;
+}

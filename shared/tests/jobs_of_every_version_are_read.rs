@@ -1,0 +1,64 @@
+//! Jobs that earlier releases left in a queue stay readable.
+
+use shared::job::{DeliverJob, Delivery, Job, JobError, PrepareJob};
+use shared::mail::{Body, ContentFacts, JobId, MailOptions, ReversePath};
+use shared::testkit::samples::delivery;
+
+const PREPARE: &str = include_str!("jobs/v1-prepare.json");
+const DELIVER: &str = include_str!("jobs/v1-deliver.json");
+
+fn golden() -> DeliverJob {
+    let mut first = delivery(&["r1@example.org", "\"r 2\"@example.org"]);
+    first.key.message = "0193f6cd2c007000800000000000000a-0".parse().expect("a message id");
+    let mut second = Delivery {
+        from: ReversePath::Null,
+        options: MailOptions { body: Body::EightBitMime, smtputf8: true },
+        content: ContentFacts { eight_bit_header: true, eight_bit_body: false },
+        attempt: 3,
+        ..first.clone()
+    };
+    second.key.part = 1;
+    DeliverJob::new(vec![first, second], true)
+}
+
+#[test]
+fn a_prepare_job_of_version_1_is_read_and_still_written_so() {
+    let job = PrepareJob { pack: "0193f6cd2c007000800000000000000a".parse().unwrap() };
+    assert_eq!(PrepareJob::decode(PREPARE).unwrap(), job);
+    assert_eq!(job.encode(), PREPARE.trim_end());
+}
+
+#[test]
+fn a_deliver_job_of_version_1_is_read_and_still_written_so() {
+    let job = golden();
+    assert_eq!(DeliverJob::decode(DELIVER).unwrap(), job);
+    assert_eq!(job.encode(), DELIVER.trim_end());
+}
+
+#[test]
+fn an_id_follows_from_what_the_job_carries() {
+    assert_eq!(golden().id, golden().id);
+    let names = [
+        "0193f6cd2c007000800000000000000a-0/example.org 1",
+        "0193f6cd2c007000800000000000000a-0/example.org#1 3",
+    ];
+    assert_eq!(golden().id, JobId::derived(names), "ids must not change between releases");
+}
+
+#[test]
+fn what_a_later_version_wrote_is_not_guessed_at() {
+    let later = PREPARE.replace("\"v\":1", "\"v\":2");
+    assert!(matches!(PrepareJob::decode(&later), Err(JobError::Version(2))));
+    for text in ["", "{}", "[]", "{\"v\":1}", "{\"v\":\"1\"}", "{\"v\":1,\"pack\":\"x\"}"] {
+        assert!(matches!(PrepareJob::decode(text), Err(JobError::Malformed(_))), "{text}");
+    }
+}
+
+#[test]
+#[ignore = "writes the golden jobs of the present version"]
+fn write_golden_jobs() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/jobs");
+    let prepare = PrepareJob { pack: "0193f6cd2c007000800000000000000a".parse().unwrap() };
+    std::fs::write(folder.join("v1-prepare.json"), prepare.encode() + "\n").unwrap();
+    std::fs::write(folder.join("v1-deliver.json"), golden().encode() + "\n").unwrap();
+}
