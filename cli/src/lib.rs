@@ -125,7 +125,8 @@ fn beside_edge<F: Future<Output = Outcome>>(place: &Place, work: impl FnOnce(Sto
         Some(config) => serve::settings(Some(config), environment(), false, &mut io::sink())?,
         None => Settings::new(dev::localhost(), place.data.clone().unwrap_or_else(|| PathBuf::from(DATA))),
     };
-    if !settings.data.is_dir() {
+    // a configuration may put every store elsewhere; each says for itself what it misses
+    if place.config.is_none() && !settings.data.is_dir() {
         let text = format!(
             "there is no data folder {}; name the edge's own with --data DIR or --config FILE",
             settings.data.display()

@@ -56,10 +56,7 @@ impl Setup {
         }
         let _ = write!(
             toml,
-            "inbox = \"{data}/inbox\"\n\n[[listener]]\naddress = \"{ip}:2525\"\n\n[routes]\n{routes}\n\
-             [stores]\nspool = \"file:{data}/spool\"\nqueue_inbound = \"file:{data}/queue.db\"\n\
-             queue_outbound = \"file:{data}/queue.db\"\nstate = \"file:{data}/state.db\"\n\
-             directory = \"file:{data}/state.db\"\nkeys = \"file:{data}/keys\"\ncounters = \"file:{data}/state.db\"\n\n\
+            "data = \"{data}\"\n\n[[listener]]\naddress = \"{ip}:2525\"\n\n[routes]\n{routes}\n\
              [http]\naddress = \"{ip}:9025\"\n\n[log]\nformat = \"json\"\n\n{}",
             self.sections
         );
