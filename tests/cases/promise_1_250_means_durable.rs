@@ -25,8 +25,8 @@ fn killed_twenty_times_under_load_it_loses_nothing_it_said_250_to() {
             (load.accepted() > accepted + 20).then_some(())
         });
         std::thread::sleep(random_pause());
-        kills.push(Instant::now());
         edge.kill();
+        kills.push(Instant::now());
         edge.restart();
     }
     let accepted = load.end();
@@ -49,11 +49,9 @@ fn killed_twenty_times_under_load_it_loses_nothing_it_said_250_to() {
         twice.len()
     );
     for copies in twice {
-        let between = |pair: &[Sunk]| {
-            kills.iter().any(|kill| {
-                pair[0].at <= *kill && *kill - pair[0].at < RECORD_TAKES_AT_MOST && *kill < pair[1].at
-            })
-        };
+        // the sink may read what the dead process had written a moment after the kill
+        let near = |at: Instant, kill: Instant| at.max(kill) - at.min(kill) < RECORD_TAKES_AT_MOST;
+        let between = |pair: &[Sunk]| kills.iter().any(|kill| near(pair[0].at, *kill) && *kill < pair[1].at);
         assert!(copies.windows(2).all(between), "a second copy that no kill explains");
     }
 }
