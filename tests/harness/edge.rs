@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -198,15 +199,18 @@ impl Edge {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());
-        command.args(arguments).current_dir(self.folder.path()).env_clear();
+        command.arg0("spoolway").args(arguments).current_dir(self.folder.path()).env_clear();
         command
     }
 }
 
-/// The program under test: built by cargo beside the test that runs.
+/// The program under test: the bench, which can be it, or what cargo built beside the test that runs.
 pub fn program() -> PathBuf {
-    let test = std::env::current_exe().expect("a process knows its program");
-    let folder = test.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps");
+    let own = std::env::current_exe().expect("a process knows its program");
+    if own.file_name().is_some_and(|name| name == "bench") {
+        return own;
+    }
+    let folder = own.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps");
     folder.join("spoolway-under-test")
 }
 
