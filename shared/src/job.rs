@@ -117,7 +117,8 @@ impl DeliverJob {
     pub fn new(deliveries: Vec<Delivery>, check: bool) -> Self {
         let names: Vec<String> =
             deliveries.iter().map(|delivery| format!("{} {}", delivery.key, delivery.attempt)).collect();
-        Self { id: JobId::derived(names.iter().map(String::as_str)), check, deliveries }
+        let at = deliveries.first().map_or(Timestamp::from_millis(0), |first| first.accepted_at);
+        Self { id: JobId::derived(at, names.iter().map(String::as_str)), check, deliveries }
     }
 }
 
@@ -140,9 +141,12 @@ pub trait Job: Serialize + DeserializeOwned {
         struct Version {
             v: u8,
         }
-        let Version { v } = serde_json::from_str(text).map_err(JobError::Malformed)?;
-        if v != VERSION {
-            return Err(JobError::Version(v));
+        let written_by_us = text.strip_prefix(r#"{"v":1,"#).is_some();
+        if !written_by_us {
+            let Version { v } = serde_json::from_str(text).map_err(JobError::Malformed)?;
+            if v != VERSION {
+                return Err(JobError::Version(v));
+            }
         }
         serde_json::from_str(text).map_err(JobError::Malformed)
     }

@@ -30,10 +30,7 @@ impl PackId {
     /// pack all the same. Whoever knows the seed can guess it; seeds hold a message id, which nobody else knows.
     pub fn derived(at: Timestamp, seed: &str) -> Self {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, seed.as_bytes());
-        let mut random = [0; 10];
-        random.copy_from_slice(&digest.as_ref()[..10]);
-        let millis = u64::try_from(at.millis()).unwrap_or(0);
-        Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+        Self(derived(at, digest.as_ref()))
     }
 
     /// Two hexadecimal digits that spread packs evenly over folders or key prefixes.
@@ -57,6 +54,14 @@ impl FromStr for PackId {
         }
         Uuid::try_parse(text).map(Self).map_err(|_| wrong())
     }
+}
+
+/// A UUIDv7 whose random part is the beginning of `digest`.
+fn derived(at: Timestamp, digest: &[u8]) -> Uuid {
+    let mut random = [0; 10];
+    random.copy_from_slice(&digest[..10]);
+    let millis = u64::try_from(at.millis()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }
 
 /// A message: its pack and its number in it. As text `<pack id>-<n>`; this is what 250 answers with.
@@ -93,15 +98,15 @@ impl FromStr for MessageId {
 pub struct JobId(String);
 
 impl JobId {
-    /// The id of a job that is told from every other by `parts`, in their order.
-    pub fn derived<'a>(parts: impl IntoIterator<Item = &'a str>) -> Self {
+    /// The id of a job that is told from every other by `parts`, in their order. It begins with `at`, as those of its time are
+    /// looked up together.
+    pub fn derived<'a>(at: Timestamp, parts: impl IntoIterator<Item = &'a str>) -> Self {
         let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
         for part in parts {
             context.update(part.as_bytes());
             context.update(b"\n");
         }
-        let digest = context.finish();
-        Self(digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(derived(at, context.finish().as_ref()).simple().to_string())
     }
 
     /// The id as text: 32 hexadecimal digits.
@@ -173,6 +178,6 @@ mod tests {
         assert_eq!(PackId::derived(at, "a"), PackId::derived(at, "a"));
         assert_ne!(PackId::derived(at, "a"), PackId::derived(at, "b"));
         assert!(PackId::derived(at, "z") < PackId::derived(at + std::time::Duration::from_millis(1), "a"));
-        assert_ne!(JobId::derived(["ab", "c"]), JobId::derived(["a", "bc"]));
+        assert_ne!(JobId::derived(at, ["ab", "c"]), JobId::derived(at, ["a", "bc"]));
     }
 }
