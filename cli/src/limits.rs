@@ -13,7 +13,7 @@ pub(crate) const REPLY_LINE_OCTETS_MAX: usize = 4096;
 /// Lines of a reply.
 pub(crate) const REPLY_LINES_MAX: usize = 128;
 /// Packs prepared at a time; each may hold a piece of its pack in memory.
-pub(crate) const PREPARE_JOBS_MAX: usize = 8;
+pub(crate) const PREPARE_JOBS_MAX: usize = 16;
 /// Deliveries asked for at a time, for `queue`.
 pub(crate) const PENDING_PAGE: usize = 200;
 /// Entries asked for at a time, for `domain list`.

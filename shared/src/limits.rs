@@ -24,4 +24,4 @@ pub const DELAY_MAX: Duration = Duration::from_secs(900);
 /// Longest header of a pack, in octets: 64 messages of 1,000 recipients at 320 octets, rounded up.
 pub const PACK_HEADER_OCTETS_MAX: usize = 32 * 1024 * 1024;
 /// How much of a pack is asked of the spool at once, in octets.
-pub const READ_AHEAD_OCTETS: u64 = 1024 * 1024;
+pub const READ_AHEAD_OCTETS: u64 = 256 * 1024;

@@ -33,12 +33,12 @@ impl StoreUrls {
         let file = |name: &str| format!("file:{}", folder.join(name).display());
         Self {
             spool: file("spool"),
-            queue_inbound: file("queue.db"),
-            queue_outbound: file("queue.db"),
-            state: file("state.db"),
-            directory: file("state.db"),
+            queue_inbound: file("spoolway.db"),
+            queue_outbound: file("spoolway.db"),
+            state: file("spoolway.db"),
+            directory: file("spoolway.db"),
             keys: file("keys"),
-            counters: file("state.db"),
+            counters: file("spoolway.db"),
         }
     }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::database::{Database, Durability};
+use super::database::Database;
 use crate::mail::Timestamp;
 use crate::port::{Counters, PortResult, Taken, Window};
 
@@ -37,8 +37,7 @@ impl SqliteCounters {
 impl Counters for SqliteCounters {
     async fn take(&self, window: &Window, n: u64, now: Timestamp) -> PortResult<Taken> {
         let window = window.clone();
-        // lost with the power, a window is counted from zero once
-        self.database.write(TAKE, Durability::Ordered, move |db| take(db, &window, n, now)).await
+        self.database.write(TAKE, move |db| take(db, &window, n, now)).await
     }
 }
 

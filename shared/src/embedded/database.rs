@@ -1,4 +1,5 @@
-//! One SQLite file: a thread that commits together what waits together, and a connection for reads.
+//! One SQLite file: a thread that commits together what waits together, and a connection for reads. Every commit
+//! is synced to the disk before it is answered.
 //!
 //! WAL: whoever reads sees the last commit and waits for nobody; other processes may read and write beside us.
 
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -28,16 +30,6 @@ const WRITER_CACHE_KIB: i64 = 4096;
 const READER_CACHE_KIB: i64 = 1024;
 /// Pages of 4 KiB in the log before they are copied into the file.
 const CHECKPOINT_PAGES: i64 = 4096;
-
-/// What a write waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Durability {
-    /// The disk: it outlives a loss of power.
-    Synced,
-    /// The kernel: it outlives the process. After a loss of power it is there if any later synced write of the same file is, as
-    /// the log is kept in order; for claims, leases and acknowledgements, whose loss only means to do or to ask again.
-    Ordered,
-}
 
 /// Why a database could not be opened.
 #[derive(Debug, Error)]
@@ -138,12 +130,7 @@ impl Database {
     /// Runs `work` in a transaction that it shares with whatever else waits, and answers when that is committed. `work` must be one
     /// statement that writes, or be harmless when it stops half way, or open a savepoint ([`atomically`]); it
     /// must not go on after a statement has failed and the transaction with it ([`Connection::is_autocommit`]).
-    pub(super) async fn write<T, W>(
-        &self,
-        what: &'static str,
-        durability: Durability,
-        work: W,
-    ) -> PortResult<T>
+    pub(super) async fn write<T, W>(&self, what: &'static str, work: W) -> PortResult<T>
     where
         T: Send + 'static,
         W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -151,7 +138,7 @@ impl Database {
         let (reply, answer) = oneshot::channel();
         let stopped = || PortError::refused(what, "the database's writer has stopped");
         let tasks = self.inner.tasks.as_ref().ok_or_else(stopped)?;
-        tasks.send(Box::new(Operation::new(what, durability, work, reply))).await.map_err(|_| stopped())?;
+        tasks.send(Box::new(Operation::new(what, work, reply))).await.map_err(|_| stopped())?;
         answer.await.unwrap_or_else(|_| Err(PortError::unknown(what, "the database's writer has stopped")))
     }
 
@@ -162,7 +149,7 @@ impl Database {
     {
         let (reply, _) = oneshot::channel();
         if let Some(tasks) = &self.inner.tasks {
-            let _ = tasks.try_send(Box::new(Operation::new(what, Durability::Ordered, work, reply)));
+            let _ = tasks.try_send(Box::new(Operation::new(what, work, reply)));
         }
     }
 
@@ -214,6 +201,8 @@ fn connection(path: &Path, cache_kib: i64) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(64);
+    // else a statement is planned anew whenever a value is bound that the plan could depend on
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     if mode != "wal" {
         connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use super::claims;
-use super::database::{Database, Durability};
+use super::database::Database;
 use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{MessageId, Timestamp};
 use crate::port::{Claim, Deliveries, DeliveryState, PendingCursor, PortError, PortResult, Record};
@@ -41,7 +41,7 @@ impl SqliteDeliveries {
     /// [`EdgeLock`](super::EdgeLock), before its first claim: whoever held them is dead.
     pub async fn reclaim(&self) -> PortResult<usize> {
         let reclaim = |db: &Connection| Ok(claims::reclaim(db)? + store::reclaim(db)?);
-        self.database.write(RECLAIM, Durability::Ordered, reclaim).await
+        self.database.write(RECLAIM, reclaim).await
     }
 
     async fn read<T: Send + 'static>(
@@ -52,26 +52,24 @@ impl SqliteDeliveries {
     }
 }
 
-/// Claims and leases are [`Durability::Ordered`]: whatever is recorded under a claim comes after it in the same file, so a claim
-/// that a loss of power takes has taken every record under it along.
 #[async_trait]
 impl Deliveries for SqliteDeliveries {
     async fn claim(&self, job: &str, holder: &str, now: Timestamp, lease: Duration) -> PortResult<Claim> {
         let (job, holder) = (job.to_owned(), holder.to_owned());
         let claim = move |db: &Connection| claims::claim(db, &job, &holder, now, lease);
-        self.database.write(CLAIM, Durability::Ordered, claim).await
+        self.database.write(CLAIM, claim).await
     }
 
     async fn finish(&self, job: &str, holder: &str, forget_at: Timestamp) -> PortResult<()> {
         let (job, holder) = (job.to_owned(), holder.to_owned());
         let finish = move |db: &Connection| claims::finish(db, &job, &holder, forget_at);
-        self.database.write(FINISH, Durability::Ordered, finish).await
+        self.database.write(FINISH, finish).await
     }
 
     async fn abandon(&self, job: &str, holder: &str) -> PortResult<()> {
         let (job, holder) = (job.to_owned(), holder.to_owned());
         let abandon = move |db: &Connection| claims::abandon(db, &job, &holder);
-        self.database.write(ABANDON, Durability::Ordered, abandon).await
+        self.database.write(ABANDON, abandon).await
     }
 
     async fn record(&self, records: Vec<Record>) -> PortResult<Vec<PortResult<()>>> {
@@ -90,7 +88,7 @@ impl Deliveries for SqliteDeliveries {
             }
             Ok(answers)
         };
-        self.database.write(RECORD, Durability::Synced, record).await
+        self.database.write(RECORD, record).await
     }
 
     async fn settled(&self, keys: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>> {
@@ -106,7 +104,7 @@ impl Deliveries for SqliteDeliveries {
         limit: usize,
     ) -> PortResult<Vec<Delivery>> {
         let due = move |db: &Connection| store::due(db, shard, now, lease, limit);
-        self.database.write(DUE, Durability::Ordered, due).await
+        self.database.write(DUE, due).await
     }
 
     async fn pending(
@@ -127,6 +125,6 @@ impl Deliveries for SqliteDeliveries {
             let claims = claims::forget(db, now, limit)?;
             Ok(claims + store::forget(db, now, limit - claims.min(limit))?)
         };
-        self.database.write(FORGET, Durability::Ordered, forget).await
+        self.database.write(FORGET, forget).await
     }
 }

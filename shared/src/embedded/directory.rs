@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::database::{Database, Durability};
+use super::database::Database;
 use crate::port::{Directory, Entry, EntryKind, PortError, PortResult};
 
 const NAME_OCTETS_MAX: usize = 512;
@@ -60,7 +60,7 @@ impl Directory for SqliteDirectory {
                 .prepare_cached("INSERT OR REPLACE INTO directory (kind, name, value) VALUES (?1, ?2, ?3)")?;
             put.execute(params![entry.kind.as_str(), entry.name, value]).map(drop)
         };
-        self.database.write(PUT, Durability::Synced, put).await
+        self.database.write(PUT, put).await
     }
 
     async fn list(&self, kind: EntryKind, after: Option<&str>, limit: usize) -> PortResult<Vec<Entry>> {
@@ -81,7 +81,7 @@ impl Directory for SqliteDirectory {
             let mut delete = db.prepare_cached("DELETE FROM directory WHERE kind = ?1 AND name = ?2")?;
             Ok(delete.execute(params![kind.as_str(), name])? > 0)
         };
-        self.database.write(DELETE, Durability::Synced, delete).await
+        self.database.write(DELETE, delete).await
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
-use super::database::{Database, Durability};
+use super::database::Database;
 use crate::job::JOB_OCTETS_MAX;
 use crate::mail::Timestamp;
 use crate::port::{
@@ -77,7 +77,7 @@ impl SqliteQueue {
     pub async fn reclaim(&self) -> PortResult<usize> {
         let (name, now) = (Arc::clone(&self.shared.name), self.shared.clock.now());
         let reclaim = move |db: &rusqlite::Connection| store::reclaim(db, &name, now);
-        let reclaimed = self.shared.database.write(RECLAIM, Durability::Ordered, reclaim).await?;
+        let reclaimed = self.shared.database.write(RECLAIM, reclaim).await?;
         self.shared.changed.notify_one();
         Ok(reclaimed)
     }
@@ -96,7 +96,7 @@ impl Queue for SqliteQueue {
         if !good.is_empty() {
             let (name, now) = (Arc::clone(&self.shared.name), self.shared.clock.now());
             let send = move |db: &rusqlite::Connection| store::send(db, &name, &good, now);
-            self.shared.database.write(SEND, Durability::Synced, send).await?;
+            self.shared.database.write(SEND, send).await?;
             self.shared.changed.notify_one();
         }
         Ok(answers)
@@ -124,15 +124,14 @@ impl Queue for SqliteQueue {
         let Some(turn) = Turn::parse(receipt) else { return Ok(()) };
         let name = Arc::clone(&self.shared.name);
         let ack = move |db: &rusqlite::Connection| store::ack(db, &name, turn);
-        // lost with the power, the entry comes once more: that may happen to any entry
-        self.shared.database.write(ACK, Durability::Ordered, ack).await
+        self.shared.database.write(ACK, ack).await
     }
 
     async fn release(&self, receipt: &Receipt, after: Duration) -> PortResult<()> {
         let Some(turn) = Turn::parse(receipt) else { return Ok(()) };
         let (name, now) = (Arc::clone(&self.shared.name), self.shared.clock.now());
         let release = move |db: &rusqlite::Connection| store::release(db, &name, turn, now, after);
-        self.shared.database.write(RELEASE, Durability::Ordered, release).await?;
+        self.shared.database.write(RELEASE, release).await?;
         self.shared.changed.notify_one();
         Ok(())
     }
@@ -145,7 +144,7 @@ impl Queue for SqliteQueue {
     async fn probe(&self) -> PortResult<()> {
         let (name, now) = (Arc::clone(&self.shared.name), self.shared.clock.now());
         let probe = move |db: &rusqlite::Connection| store::probe(db, &name, now);
-        self.shared.database.write(PROBE, Durability::Synced, probe).await
+        self.shared.database.write(PROBE, probe).await
     }
 }
 
@@ -170,7 +169,7 @@ impl Shared {
             returned.turns.extend(found.entries.iter().map(|(turn, _)| *turn));
             Ok((found, returned))
         };
-        let (found, mut returned) = self.database.write(RECEIVE, Durability::Ordered, take).await?;
+        let (found, mut returned) = self.database.write(RECEIVE, take).await?;
         returned.turns.clear();
         let Found { entries, next_at } = found;
         if entries.len() == max {

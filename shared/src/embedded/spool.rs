@@ -1,5 +1,7 @@
 //! The spool as a folder: `packs/<shard>/<pack id>`, written in `new/`; what cannot be read lies in `corrupt/`.
 
+mod cached;
+
 use std::fs::{self, File, FileTimes};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -102,6 +104,9 @@ impl Spool for FileSpool {
 
     async fn get(&self, id: PackId, range: Range<u64>) -> PortResult<Option<Piece>> {
         let path = self.folders.pack(id);
+        if let Some(piece) = cached::read(&path, &range) {
+            return Ok(Some(piece));
+        }
         blocking(READ, move || read(&path, range).map_err(|error| PortError::refused(READ, error))).await
     }
 

@@ -66,7 +66,7 @@ async fn the_default_puts_everything_below_one_folder() {
         .collect();
     found.retain(|name| !name.contains(".db-"));
     found.sort();
-    assert_eq!(found, ["keys", "queue.db", "spool", "state.db"]);
+    assert_eq!(found, ["keys", "spool", "spoolway.db"]);
     Stores::open_existing(&urls, Arc::new(SystemClock)).await.unwrap();
 }
 

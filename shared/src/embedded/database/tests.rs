@@ -40,7 +40,7 @@ async fn together(database: &Database, works: Vec<Work>) -> Vec<PortResult<()>> 
         }
         Ok(())
     });
-    let writes = works.into_iter().map(|work| database.write(WHAT, Durability::Synced, work));
+    let writes = works.into_iter().map(|work| database.write(WHAT, work));
     let mut answers = Box::pin(futures::future::join_all(writes));
     // the first poll puts every operation into the channel
     assert!(futures::poll!(&mut answers).is_pending());
@@ -106,19 +106,19 @@ async fn a_commit_that_fails_is_refused_only_where_that_is_certain() {
         insert(db, 1)?;
         db.execute_batch("COMMIT; BEGIN")
     };
-    database.write(WHAT, Durability::Synced, early).await.unwrap();
+    database.write(WHAT, early).await.unwrap();
     database.define(WHAT, "CREATE TABLE parent (n INTEGER PRIMARY KEY)").unwrap();
     database
         .define(WHAT, "CREATE TABLE child (n INTEGER REFERENCES parent (n) DEFERRABLE INITIALLY DEFERRED)")
         .unwrap();
     let orphan = |db: &Connection| db.execute("INSERT INTO child (n) VALUES (7)", []).map(drop);
-    let answer = database.write(WHAT, Durability::Synced, orphan).await;
+    let answer = database.write(WHAT, orphan).await;
     assert!(
         matches!(answer, Err(PortError::Unknown { .. })),
         "an error that nothing is known of is no refusal"
     );
     let after = |db: &Connection| insert(db, 2);
-    database.write(WHAT, Durability::Synced, after).await.unwrap();
+    database.write(WHAT, after).await.unwrap();
     assert_eq!(all(&database).await, [1, 2]);
 }
 
@@ -131,7 +131,7 @@ async fn another_process_that_writes_is_waited_for() {
     let other = Database::open_existing(&path).unwrap();
     let writes = (0..100).map(|n| {
         let database = if n % 2 == 0 { &database } else { &other };
-        database.write(WHAT, Durability::Ordered, move |db| insert(db, n))
+        database.write(WHAT, move |db| insert(db, n))
     });
     for answer in futures::future::join_all(writes).await {
         answer.unwrap();
@@ -143,7 +143,7 @@ async fn another_process_that_writes_is_waited_for() {
 async fn every_answered_write_is_there_after_the_last_handle_is_gone() {
     let (folder, database) = database();
     for n in 0..10 {
-        database.write(WHAT, Durability::Ordered, move |db| insert(db, n)).await.unwrap();
+        database.write(WHAT, move |db| insert(db, n)).await.unwrap();
     }
     database.write_later(WHAT, |db| insert(db, 10));
     drop(database);

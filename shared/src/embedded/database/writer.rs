@@ -6,15 +6,12 @@ use std::sync::Arc;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
-use super::Durability;
 use crate::port::{PortError, PortResult};
 
 /// Most operations of one transaction; it bounds how long the first one waits for the others.
 const TRANSACTION_MAX: usize = 256;
-
 /// An operation whose types are forgotten.
 pub(super) trait Task: Send {
-    fn durability(&self) -> Durability;
     fn run(&mut self, connection: &Connection);
     fn answer(self: Box<Self>, fate: &Fate);
 }
@@ -30,20 +27,14 @@ pub(super) enum Fate {
 
 pub(super) struct Operation<T, W> {
     what: &'static str,
-    durability: Durability,
     work: Option<W>,
     done: Option<rusqlite::Result<T>>,
     reply: oneshot::Sender<PortResult<T>>,
 }
 
 impl<T, W> Operation<T, W> {
-    pub(super) fn new(
-        what: &'static str,
-        durability: Durability,
-        work: W,
-        reply: oneshot::Sender<PortResult<T>>,
-    ) -> Self {
-        Self { what, durability, work: Some(work), done: None, reply }
+    pub(super) fn new(what: &'static str, work: W, reply: oneshot::Sender<PortResult<T>>) -> Self {
+        Self { what, work: Some(work), done: None, reply }
     }
 }
 
@@ -52,10 +43,6 @@ where
     T: Send,
     W: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
 {
-    fn durability(&self) -> Durability {
-        self.durability
-    }
-
     fn run(&mut self, connection: &Connection) {
         self.done = self.work.take().map(|work| work(connection));
     }
@@ -76,7 +63,7 @@ where
 
 /// Works off operations until the last sender is gone.
 pub(super) fn run(connection: &Connection, mut waiting: mpsc::Receiver<Box<dyn Task>>) {
-    let mut writer = Writer { connection, synced: true };
+    let writer = Writer { connection };
     let mut taken = Vec::with_capacity(TRANSACTION_MAX);
     while waiting.blocking_recv_many(&mut taken, TRANSACTION_MAX) > 0 {
         let mut tasks: VecDeque<_> = taken.drain(..).collect();
@@ -88,15 +75,13 @@ pub(super) fn run(connection: &Connection, mut waiting: mpsc::Receiver<Box<dyn T
 
 struct Writer<'a> {
     connection: &'a Connection,
-    /// Whether the connection syncs its commits at present.
-    synced: bool,
 }
 
 impl Writer<'_> {
     /// Runs tasks from the front in one transaction and answers them.
-    fn transact(&mut self, tasks: &mut VecDeque<Box<dyn Task>>) {
+    fn transact(&self, tasks: &mut VecDeque<Box<dyn Task>>) {
         let mut ran = Vec::with_capacity(tasks.len());
-        let fate = match self.begin(tasks) {
+        let fate = match self.begin() {
             Ok(()) => loop {
                 let Some(mut task) = tasks.pop_front() else { break self.commit() };
                 task.run(self.connection);
@@ -117,13 +102,7 @@ impl Writer<'_> {
         }
     }
 
-    fn begin(&mut self, tasks: &VecDeque<Box<dyn Task>>) -> rusqlite::Result<()> {
-        let synced = tasks.iter().any(|task| task.durability() == Durability::Synced);
-        if synced != self.synced {
-            let mode = if synced { "FULL" } else { "NORMAL" };
-            self.connection.pragma_update(None, "synchronous", mode)?;
-            self.synced = synced;
-        }
+    fn begin(&self) -> rusqlite::Result<()> {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)
     }
 
