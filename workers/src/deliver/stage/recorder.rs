@@ -36,8 +36,8 @@ struct Written {
 
 impl Deliver {
     /// Writes each outcome that comes out of `tried`, until all who send have gone; once the run is stopped, until all that was begun
-    /// has come. One write is under way at a time; what
-    /// comes meanwhile goes into the next. A DSN is put in before its outcome is written, and holds nobody else up.
+    /// has come. One write is under way at a time; what comes meanwhile goes into the next. A DSN is put in before its outcome is
+    /// written, and holds nobody else up.
     pub(super) async fn record_all(
         &self,
         run: &Run,
