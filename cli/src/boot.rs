@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::descriptors;
 use crate::edge::{Edge, Running};
 use crate::exit::{Failure, Outcome};
 use crate::settings::Settings;
@@ -18,7 +19,7 @@ pub(crate) fn run(settings: &Settings, announce: impl FnOnce(&Running) -> Outcom
     let runtime = runtime.map_err(|error| Failure::io("the runtime does not start", &error))?;
     let ended = runtime.block_on(async {
         let signals = Signals::listen()?;
-        let edge = Edge::build(settings).await?;
+        let edge = Edge::build(&descriptors::share_out(settings)).await?;
         announce(edge.running())?;
         let drain = CancellationToken::new();
         let watch = tokio::spawn(signals.watch(drain.clone()));

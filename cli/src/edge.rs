@@ -99,6 +99,8 @@ impl Edge {
             "ingress"
         });
         let ended = tokio::select! {
+            // without it, parts that end because of the drain could be seen first and taken for broken
+            biased;
             () = drain.cancelled() => None,
             Some(ended) = ingress.join_next() => Some(ended),
             Some(ended) = workers.join_next() => Some(ended),

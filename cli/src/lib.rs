@@ -5,6 +5,7 @@
 
 mod args;
 mod boot;
+mod descriptors;
 mod dev;
 mod domain;
 mod edge;

@@ -20,5 +20,9 @@ pub(crate) const PENDING_PAGE: usize = 200;
 pub(crate) const ENTRY_PAGE: usize = 200;
 /// Octets in one string of a TXT record (RFC 1035 §3.3.14).
 pub(crate) const TXT_STRING_OCTETS_MAX: usize = 255;
+/// Most recipients of a message that can be configured: at 600 octets each, the header of its pack is within its bound.
+pub(crate) const RECIPIENTS_MAX: u32 = 50_000;
+/// File descriptors for stores, listeners, files of packs and health, beside those of connections.
+pub(crate) const DESCRIPTORS_OWN: u64 = 128;
 /// How long a drain waits for ingress alone before the workers are told to end too.
 pub(crate) const INGRESS_HEAD_START: Duration = Duration::from_secs(4);

@@ -84,10 +84,11 @@ impl Committer {
     /// Up to a pack of what waits. Where nothing waits, the slot is given back.
     fn take(&self) -> Option<Vec<Entry>> {
         let mut state = self.state();
-        let mut octets = 0;
+        let (mut octets, mut header_octets) = (0, 0);
         let fits = |entry: &&Entry| {
             octets += entry.bytes.len();
-            octets <= self.limits.pack_octets
+            header_octets += entry.message.header_octets();
+            octets <= self.limits.pack_octets && header_octets <= self.limits.pack_header_octets
         };
         let fitting = state.waiting.iter().take(self.limits.pack_messages.max(1)).take_while(fits).count();
         let count = fitting.max(1).min(state.waiting.len());
@@ -116,7 +117,7 @@ impl Committer {
         let took = self.ports.clock.now().since(began);
         let ok = is_durable(id, outcome);
         self.telemetry.commit(answers.len(), took, ok);
-        debug!(pack = %id, messages = answers.len(), ok, "commit ended");
+        debug!(pack_id = %id, messages = answers.len(), ok, "commit ended");
         for (n, (memory, answer)) in (0..).zip(answers) {
             drop(memory);
             // a session that is gone does not care any more
@@ -134,11 +135,11 @@ pub(crate) fn is_durable(pack: PackId, outcome: Option<PortResult<()>>) -> bool 
     match outcome {
         Some(Ok(())) => true,
         Some(Err(error)) => {
-            warn!(%pack, error = error.chain(), "commit failed; its messages were answered with 451");
+            warn!(pack_id = %pack, error = error.chain(), "commit failed; its messages were answered with 451");
             false
         }
         None => {
-            warn!(%pack, "commit took too long; its messages were answered with 451");
+            warn!(pack_id = %pack, "commit took too long; its messages were answered with 451");
             false
         }
     }

@@ -9,15 +9,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use shared::mail::{Client, ContentFacts, Envelope, TenantId, Timestamp};
+use shared::mail::{Client, ContentFacts, Envelope, Mailbox, TenantId, Timestamp};
 use shared::pack::NewMessage;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::BareLf;
 use crate::edge::Edge;
+use crate::limits::{RECIPIENT_OCTETS, RECIPIENTS_UNCOUNTED};
 use crate::policy;
 use crate::receive::Receiving;
 use crate::smtp::{Action, Config, Output, Session, Verdict};
@@ -60,6 +62,8 @@ struct Dialogue {
     edge: Arc<Edge>,
     client: IpAddr,
     trusted: bool,
+    /// For the recipients of a long envelope, as long as there is one.
+    envelope_memory: Option<OwnedSemaphorePermit>,
 }
 
 /// What ended a wait for input.
@@ -76,18 +80,40 @@ impl Dialogue {
         loop {
             match self.session.step(input, &mut self.out) {
                 Action::CheckRecipient(mailbox) => {
-                    let verdict = if self.edge.policy.may_relay(self.trusted, &mailbox) {
-                        debug!(client = %self.client, recipient = %mailbox, "recipient accepted");
-                        Verdict::Accept
-                    } else {
-                        debug!(client = %self.client, recipient = %mailbox, "recipient refused");
+                    let verdict = if !self.edge.policy.may_relay(self.trusted, &mailbox) {
                         Verdict::Refuse(policy::relay_denied())
+                    } else if !self.hold_recipient(&mailbox) {
+                        Verdict::Refuse(policy::no_room())
+                    } else {
+                        Verdict::Accept
                     };
+                    debug!(client = %self.client, recipient = %mailbox, ?verdict, "recipient decided on");
                     self.session.recipient(mailbox, verdict, &mut self.out);
                 }
                 action => return action,
             }
         }
+    }
+
+    /// Takes memory for one more recipient, out of what all messages have; tells whether there is any. Of the first few recipients
+    /// nothing is counted: what nearly every message has costs nothing here.
+    fn hold_recipient(&mut self, mailbox: &Mailbox) -> bool {
+        let held = self.session.envelope().map_or(0, |envelope| envelope.recipients.len());
+        if held == 0 {
+            self.envelope_memory = None;
+        }
+        if held < RECIPIENTS_UNCOUNTED {
+            return true;
+        }
+        // the address, its domain once more, and what stands around them
+        let octets =
+            u32::try_from(2 * mailbox.as_str().len()).unwrap_or(u32::MAX).saturating_add(RECIPIENT_OCTETS);
+        let Ok(memory) = Arc::clone(&self.edge.memory).try_acquire_many_owned(octets) else { return false };
+        match &mut self.envelope_memory {
+            Some(held) => held.merge(memory),
+            None => self.envelope_memory = Some(memory),
+        }
+        true
     }
 
     fn new_message(&self, envelope: Envelope) -> NewMessage {
@@ -126,7 +152,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let trusted = edge.policy.trusts(client);
         Self {
             stream,
-            dialogue: Dialogue { session, out, edge, client: client.to_canonical(), trusted },
+            dialogue: Dialogue {
+                session,
+                out,
+                edge,
+                client: client.to_canonical(),
+                trusted,
+                envelope_memory: None,
+            },
             config,
             pending: Vec::new(),
             receiving: None,
@@ -180,6 +213,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Action::Discard => self.give_up().await,
                 Action::Commit(envelope, facts) => self.commit(envelope, facts).await,
                 Action::Close => return self.close().await,
+            }
+            if self.dialogue.session.envelope().is_none() {
+                self.dialogue.envelope_memory = None;
             }
             if self.dialogue.session.is_in_content() {
                 self.hold_content().await;
@@ -326,7 +362,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let outcome = receiving.commit(&dialogue.edge, message, facts, content).await;
         if let Ok(id) = outcome {
             dialogue.edge.telemetry.accepted(octets);
-            info!(message = %id, octets, recipients, client = %dialogue.client, "accepted");
+            info!(message_id = %id, octets, recipients, client = %dialogue.client, "accepted");
         }
         dialogue.session.committed(outcome, &mut dialogue.out);
         self.waiting_since = dialogue.edge.ports.clock.now();

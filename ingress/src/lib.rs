@@ -6,6 +6,7 @@ mod commit;
 mod connection;
 mod edge;
 mod limits;
+mod places;
 mod policy;
 mod receive;
 mod server;

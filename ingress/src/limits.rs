@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+/// Recipients of a message that are not counted as memory.
+pub(crate) const RECIPIENTS_UNCOUNTED: usize = 16;
+/// Octets of memory that a recipient takes beside its address.
+pub(crate) const RECIPIENT_OCTETS: u32 = 128;
+
 /// What a session, a message and the whole server may use up. The defaults are what the RFCs ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -30,6 +35,8 @@ pub struct Limits {
     pub linger: Duration,
     /// Most sessions at a time.
     pub connections: usize,
+    /// Most sessions at a time of one client outside the trusted networks; of one IPv6 network of 64 bits.
+    pub connections_each: usize,
     /// Connections that the system holds until they are accepted.
     pub backlog: u32,
     /// How many octets of commands are read at once; what a session can hold unread is about this much.
@@ -38,7 +45,7 @@ pub struct Limits {
     pub content_read_octets: usize,
     /// Replies are written out once they are this long, even if more commands wait (RFC 2920 §3.2).
     pub replies_octets: usize,
-    /// Memory for the content of all messages from their DATA to its answer, in octets.
+    /// Memory for all messages, in octets: for content from DATA to its answer, and for the recipients of long envelopes.
     pub memory_octets: u32,
     /// How much of that a message asks for at first, and at least whenever it needs more.
     pub memory_step_octets: u32,
@@ -52,6 +59,8 @@ pub struct Limits {
     pub pack_messages: usize,
     /// Most octets of content in a pack.
     pub pack_octets: usize,
+    /// Most octets of a pack's header, by which its readers are bound.
+    pub pack_header_octets: usize,
     /// Commits under way at a time.
     pub commits_in_flight: usize,
     /// How long a commit may take; after that its outcome is unknown. The client waits 10 minutes
@@ -78,6 +87,7 @@ impl Default for Limits {
             reply_timeout: Duration::from_secs(300),
             linger: Duration::from_secs(2),
             connections: 10_000,
+            connections_each: 100,
             backlog: 1024,
             command_read_octets: 8 * 1024,
             content_read_octets: 64 * 1024,
@@ -89,6 +99,7 @@ impl Default for Limits {
             streamed_memory_octets: 512 * 1024,
             pack_messages: 64,
             pack_octets: 4 * 1024 * 1024,
+            pack_header_octets: shared::limits::PACK_HEADER_OCTETS_MAX,
             commits_in_flight: 1,
             commit_timeout: Duration::from_secs(60),
             drain: Duration::from_secs(25),

@@ -48,6 +48,11 @@ pub(crate) fn relay_denied() -> Reply {
     Reply::new(550, (7, 1), "relaying denied")
 }
 
+/// What a recipient gets for whom there is no memory.
+pub(crate) fn no_room() -> Reply {
+    Reply::new(452, (3, 1), "no room for more recipients now, send to them separately or later")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

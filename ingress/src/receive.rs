@@ -135,7 +135,7 @@ async fn abort(streaming: Option<Box<Streaming>>) {
     if let Some(streaming) = streaming
         && let Err(error) = streaming.pack.abort().await
     {
-        warn!(pack = %streaming.id, error = error.chain(), "a pack given up could not be removed; upkeep will");
+        warn!(pack_id = %streaming.id, error = error.chain(), "a pack given up could not be removed; upkeep will");
     }
 }
 
@@ -180,6 +180,6 @@ fn too_slow() -> PortError {
 }
 
 fn failed(pack: PackId, error: &PortError) -> Setback {
-    warn!(%pack, error = error.chain(), "a message could not be streamed to the spool");
+    warn!(pack_id = %pack, error = error.chain(), "a message could not be streamed to the spool");
     Setback::NotDurable
 }

@@ -10,7 +10,6 @@ use shared::mail::Reply;
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,6 +17,7 @@ use tracing::{info, warn};
 
 use crate::connection::{Connection, Drain};
 use crate::edge::Edge;
+use crate::places::Places;
 use crate::smtp::Config;
 use crate::{Listener, Ports, Settings};
 
@@ -82,11 +82,11 @@ impl Server {
         let Self { edge, doors } = self;
         let sessions = TaskTracker::new();
         let drain = Drain { soft: drain, hard: CancellationToken::new() };
-        let free = Arc::new(Semaphore::new(edge.limits.connections.min(Semaphore::MAX_PERMITS)));
+        let places = Arc::new(Places::new(edge.limits.connections, edge.limits.connections_each));
         let mut accepting = JoinSet::new();
         for door in doors {
-            let (edge, drain, free) = (Arc::clone(&edge), drain.clone(), Arc::clone(&free));
-            accepting.spawn(door.accept_all(edge, drain, sessions.clone(), free));
+            let (edge, drain, places) = (Arc::clone(&edge), drain.clone(), Arc::clone(&places));
+            accepting.spawn(door.accept_all(edge, drain, sessions.clone(), places));
         }
         drain.soft.cancelled().await;
         accepting.join_all().await;
@@ -116,7 +116,7 @@ fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
 }
 
 impl Door {
-    async fn accept_all(self, edge: Arc<Edge>, drain: Drain, sessions: TaskTracker, free: Arc<Semaphore>) {
+    async fn accept_all(self, edge: Arc<Edge>, drain: Drain, sessions: TaskTracker, places: Arc<Places>) {
         let mut drained = pin!(drain.soft.cancelled());
         let mut backoff = BACKOFF.0;
         loop {
@@ -129,9 +129,12 @@ impl Door {
                 Ok((stream, peer)) => {
                     backoff = BACKOFF.0;
                     edge.telemetry.connections.increment(1);
-                    let Ok(place) = Arc::clone(&free).try_acquire_owned() else {
-                        turn_away(&stream, &edge, peer);
-                        continue;
+                    let place = match places.take(peer.ip(), edge.policy.trusts(peer.ip())) {
+                        Ok(place) => place,
+                        Err(reply) => {
+                            turn_away(&stream, &edge, peer, &reply);
+                            continue;
+                        }
                     };
                     let connection =
                         Connection::new(stream, peer.ip(), Arc::clone(&self.config), Arc::clone(&edge));
@@ -165,9 +168,8 @@ fn is_of_the_client(error: &io::Error) -> bool {
 }
 
 /// A fresh socket has room for one line, so this does not wait for the client.
-fn turn_away(stream: &TcpStream, edge: &Edge, peer: SocketAddr) {
-    let reply = Reply::new(421, (3, 2), "too many connections, try again later");
-    edge.telemetry.refused(&reply);
+fn turn_away(stream: &TcpStream, edge: &Edge, peer: SocketAddr, reply: &Reply) {
+    edge.telemetry.refused(reply);
     info!(client = %peer.ip(), code = reply.code(), reason = reply.text(), "refused");
     let mut line = Vec::new();
     reply.write_to(&mut line);

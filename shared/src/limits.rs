@@ -16,6 +16,9 @@ pub const JOB_OCTETS_MAX: usize = 200 * 1024;
 /// Most recipients in one delivery: what every server must take in one transaction (RFC 5321 §4.5.3.1.8).
 pub const RECIPIENTS_MAX: usize = 100;
 
+/// Most attempts that are remembered of one delivery. With the schedule as it comes, five days have about 40.
+pub const ATTEMPTS_MAX: usize = 100;
+
 /// Most entries of one send or receive of a queue (SQS).
 pub const BATCH_MAX: usize = 10;
 /// Longest delay of a queue's entry (SQS).

@@ -203,3 +203,17 @@ proptest! {
         });
     }
 }
+
+#[test]
+fn a_header_is_no_longer_than_its_messages_said_before() {
+    let hostile = format!("\"{}\"@{}.example", "\\\"".repeat(31), "d".repeat(63));
+    for to in [vec![hostile.as_str(); 500], vec!["a@b.c"]] {
+        let mut one = message(&hostile, &to);
+        (one.client.tls, one.client.credential) = (Some("TLSv1.3 \"x\"".to_owned()), Some("app".to_owned()));
+        one.received_at = shared::mail::Timestamp::from_millis(i64::MIN);
+        let said = one.header_octets();
+        let messages = vec![(one.clone(), BOTH, Bytes::new()), (one, BOTH, Bytes::new())];
+        let header = shared::pack::encode(pack_id(), NOW, messages).swap_remove(0);
+        assert!(header.len() <= 2 * said, "{} octets, and {said} each were said", header.len());
+    }
+}

@@ -1,6 +1,5 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
 
 use harness::{Client, Edge, Setup, eventually, numbered_message};
 
@@ -15,21 +14,28 @@ fn get(address: SocketAddr, path: &str) -> String {
 }
 
 #[test]
-fn health_is_200_until_the_spool_cannot_be_written() {
+fn health_is_200_but_while_the_spool_cannot_be_written() {
     let edge = Edge::start(&Setup::default().route("*", "discard"));
     assert!(get(edge.http(), "/health").starts_with("HTTP/1.1 200"));
-    break_folder(&edge.folder().join("spool"));
+    let (spool, aside) = (edge.folder().join("spool"), edge.folder().join("aside"));
+    // even root cannot write below a file
+    std::fs::rename(&spool, &aside).unwrap();
+    std::fs::write(&spool, "in the way").unwrap();
     let answer = eventually("the answer turns", || {
         let answer = get(edge.http(), "/health");
         answer.starts_with("HTTP/1.1 503").then_some(answer)
     });
     assert!(answer.contains("spool"), "{answer}");
-}
-
-/// Even root cannot write below a file.
-fn break_folder(folder: &Path) {
-    std::fs::remove_dir_all(folder).unwrap();
-    std::fs::write(folder, "in the way").unwrap();
+    let mut client = Client::connect(edge.smtp());
+    client.command("EHLO client.example").unwrap();
+    let mut send = || client.send("a@app.example", &["u@b.example"], &numbered_message(1, 500)).unwrap();
+    assert!(send().starts_with("451 4.3.0"));
+    std::fs::remove_file(&spool).unwrap();
+    std::fs::rename(&aside, &spool).unwrap();
+    eventually("the answer turns back", || {
+        get(edge.http(), "/health").starts_with("HTTP/1.1 200").then_some(())
+    });
+    assert!(send().starts_with("250 2.0.0 queued as "));
 }
 
 #[test]

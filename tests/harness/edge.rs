@@ -19,6 +19,7 @@ pub struct Setup {
     routes: Vec<(String, String)>,
     sections: String,
     top: String,
+    descriptors: Option<u32>,
 }
 
 impl Setup {
@@ -42,6 +43,13 @@ impl Setup {
     pub fn top(mut self, toml: &str) -> Self {
         self.top.push_str(toml);
         self.top.push('\n');
+        self
+    }
+
+    /// Gives the process no more than `limit` file descriptors.
+    #[must_use]
+    pub fn descriptors(mut self, limit: u32) -> Self {
+        self.descriptors = Some(limit);
         self
     }
 
@@ -70,6 +78,7 @@ pub struct Edge {
     child: Option<Child>,
     folder: TempDir,
     ip: Ipv4Addr,
+    descriptors: Option<u32>,
 }
 
 impl Edge {
@@ -80,7 +89,7 @@ impl Edge {
         let ip = loopback();
         fs::write(folder.path().join("spoolway.toml"), setup.toml(folder.path(), ip))
             .expect("a folder of ours can be written");
-        let mut edge = Self { child: None, folder, ip };
+        let mut edge = Self { child: None, folder, ip, descriptors: setup.descriptors };
         edge.restart();
         edge
     }
@@ -91,8 +100,14 @@ impl Edge {
         assert!(self.child.is_none(), "the edge is running");
         let log =
             OpenOptions::new().create(true).append(true).open(self.log()).expect("the log can be written");
-        let child = self
-            .command(&["serve", "--config"])
+        let mut command = self.command(&["serve", "--config"]);
+        if let Some(limit) = self.descriptors {
+            let mut limited = Command::new("prlimit");
+            limited.arg(format!("--nofile={limit}")).arg(command.get_program()).args(command.get_args());
+            limited.current_dir(self.folder.path());
+            command = limited;
+        }
+        let child = command
             .arg(self.folder.path().join("spoolway.toml"))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file can be cloned"))

@@ -176,6 +176,11 @@ impl Sink {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
+    /// How often an act that takes place a number of times has come up so far.
+    pub fn acted(&self) -> usize {
+        self.shared.acted.iter().map(|acted| acted.load(Ordering::SeqCst)).sum()
+    }
+
     /// Waits until `count` messages have arrived.
     #[track_caller]
     pub fn wait_for(&self, count: usize) -> Vec<Sunk> {

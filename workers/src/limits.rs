@@ -34,8 +34,11 @@ pub const RETRY_MERGE: Duration = Duration::from_secs(60);
 
 /// Most outcomes written at once, and most that wait for it.
 pub const RECORDS_MAX: usize = 64;
-/// Tries at writing an outcome: giving up may cost a second copy, so there are many.
+/// Tries at writing an outcome, before it lets others go first.
 pub const RECORD_TRIES: u32 = 8;
+/// Such rounds, which with the pauses between them take an hour: giving up costs a second copy, and a full disk is not made room
+/// on in seconds.
+pub const RECORD_ROUNDS: u32 = 160;
 /// Tries at any other call of a port.
 pub const PORT_TRIES: u32 = 4;
 /// The pause before the second try; it doubles each time.
@@ -61,6 +64,8 @@ pub const JOBS_MAX: usize = 64;
 pub const VISIBILITY: Duration = Duration::from_secs(90);
 /// How long one receive waits for a job (at most 20 s by the queue's contract).
 pub const RECEIVE_WAIT: Duration = Duration::from_secs(20);
+/// How long a poll loop with little room waits for more, as one receive of many jobs costs no more than one of few.
+pub const ROOM_PAUSE: Duration = Duration::from_millis(100);
 /// How long running jobs may go on once the loop is to end.
 pub const DRAIN: Duration = Duration::from_secs(20);
 /// How long the loop waits at its very end for receipts to be given back.

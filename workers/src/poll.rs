@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use self::job::{Running, Worker};
 use crate::Stage;
 use crate::limits::{
-    DRAIN, DRAIN_RELEASE, JOBS_MAX, PORT_PAUSE, RECEIVE_PAUSE_MAX, RECEIVE_WAIT, VISIBILITY,
+    DRAIN, DRAIN_RELEASE, JOBS_MAX, PORT_PAUSE, RECEIVE_PAUSE_MAX, RECEIVE_WAIT, ROOM_PAUSE, VISIBILITY,
 };
 
 /// How a poll loop works.
@@ -90,9 +90,13 @@ impl Poller {
                 tokio::select! {
                     biased;
                     () = drain.cancelled() => return,
-                    Some(ended) = jobs.join_next() => check(ended),
+                    Some(ended) = jobs.join_next() => {
+                        check(ended);
+                        continue;
+                    }
+                    // jobs that hang for hours must not keep the last places empty
+                    () = self.worker.clock().sleep(ROOM_PAUSE), if room > 0 => {}
                 }
-                continue;
             }
             let received = tokio::select! {
                 biased;

@@ -131,6 +131,7 @@ fn ingress_settings(settings: &Settings) -> ingress::Settings {
             message_octets: limits.message_octets,
             recipients: usize_of(limits.recipients),
             connections: usize_of(limits.connections),
+            connections_each: usize_of(limits.connections_each),
             command_timeout: limits.command_timeout,
             content_timeout: limits.content_timeout,
             memory_octets: limits.memory_octets,

@@ -97,3 +97,15 @@ async fn a_part_that_panics_ends_the_edge_in_order() {
     assert_eq!(edge.run(CancellationToken::new()).await.unwrap_err().exit, Exit::Internal);
     assert_eq!(*log.lock().unwrap(), ["deliver ended"]);
 }
+
+#[tokio::test]
+async fn parts_that_have_ended_before_anybody_looks_ended_because_of_the_drain() {
+    for _ in 0..32 {
+        let drain = CancellationToken::new();
+        let signal = drain.clone();
+        let ingress = part(async move { signal.cancel() });
+        let log = Log::default();
+        let workers = vec![("deliver", obedient("deliver", &log))];
+        assert!(edge(false, ingress, workers).run(drain).await.is_ok());
+    }
+}

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use shared::config::{Mistake, Section};
 
 use super::{Settings, loopback};
+use crate::limits::RECIPIENTS_MAX;
 
 /// Least message size that a server must take (RFC 5321 §4.5.3.1.7).
 const MESSAGE_OCTETS_MIN: u64 = 64 * 1024;
@@ -85,8 +86,12 @@ fn check_limits(settings: &Settings, root: &mut Section<'_>) {
     if limits.recipients < RECIPIENTS_MIN {
         root.mistake("limits.recipients", "it is less than any server must take", "use 100 or more");
     }
+    if limits.recipients > RECIPIENTS_MAX {
+        root.mistake("limits.recipients", "no pack could hold them", format!("use {RECIPIENTS_MAX} or less"));
+    }
     for (key, value) in [
         ("limits.connections", limits.connections),
+        ("limits.connections_each", limits.connections_each),
         ("limits.pack_messages", limits.pack_messages),
         ("limits.pack_octets", limits.pack_octets),
         ("limits.commits_in_flight", limits.commits_in_flight),

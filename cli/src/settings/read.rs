@@ -97,6 +97,7 @@ fn limits(section: &mut Section<'_>) -> Limits {
         message_octets: section.value("message_octets", Octets(default.message_octets)).0,
         recipients: section.value("recipients", default.recipients),
         connections: section.value("connections", default.connections),
+        connections_each: section.value("connections_each", default.connections_each),
         command_timeout: section.value("command_timeout", default.command_timeout),
         content_timeout: section.value("content_timeout", default.content_timeout),
         pack_messages: section.value("pack_messages", default.pack_messages),

@@ -58,7 +58,7 @@ pub enum CommandError {
     Unknown,
     /// It begins like a request of HTTP.
     Http,
-    /// It has octets that no command has: controls, or what is not UTF-8.
+    /// It has letters that no command has, controls and line ends, or what is not UTF-8.
     Malformed,
     /// The command is known and its form is this one.
     Form(&'static str),
@@ -77,10 +77,11 @@ pub enum CommandError {
 impl Command {
     /// Reads a line without its CRLF. A path may have up to `path_octets` octets.
     pub fn parse(line: &[u8], path_octets: usize) -> Result<Self, CommandError> {
-        if line.iter().any(u8::is_ascii_control) {
+        let line = std::str::from_utf8(line).map_err(|_| CommandError::Malformed)?;
+        // RFC 5198 §2 keeps the others out of text too, and some take them for line ends
+        if line.contains(|letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}')) {
             return Err(CommandError::Malformed);
         }
-        let line = std::str::from_utf8(line).map_err(|_| CommandError::Malformed)?;
         // white space before the CRLF is tolerated (RFC 5321 §4.1.1)
         let line = line.trim_end_matches(' ');
         let (verb, argument) = line.split_once(' ').unwrap_or((line, ""));
@@ -286,6 +287,9 @@ mod tests {
         assert_eq!(parse("GET / HTTP/1.1"), Err(CommandError::Http));
         assert_eq!(Command::parse(b"NOOP \xff", 256), Err(CommandError::Malformed));
         assert_eq!(parse("NOOP\0"), Err(CommandError::Malformed));
+        for letter in ['\u{85}', '\u{9b}', '\u{2028}', '\u{2029}'] {
+            assert_eq!(parse(&format!("MAIL FROM:<a{letter}b@c.d> SMTPUTF8")), Err(CommandError::Malformed));
+        }
     }
 
     #[test]

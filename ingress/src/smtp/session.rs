@@ -87,6 +87,9 @@ pub struct Session {
     transaction: Option<Box<Envelope>>,
     phase: Phase,
     bad_commands: u32,
+    /// Whether the last MAIL was refused. With PIPELINING its RCPTs and DATA are on their way already, and no mistakes of the client
+    /// (RFC 2920 §3.1).
+    mail_refused: bool,
     lines: u64,
     content_octets: u64,
     draining: bool,
@@ -122,6 +125,7 @@ impl Session {
             transaction: None,
             phase: Phase::Commands,
             bad_commands: 0,
+            mail_refused: false,
             lines: 0,
             content_octets: 0,
             draining: false,
@@ -148,7 +152,10 @@ impl Session {
                 Some(Line::Bare) => Err(replies::bare_line_end()),
                 Some(Line::Text(line)) => match Command::parse(line, self.config.limits.path_octets) {
                     Err(CommandError::Http) => return self.close(replies::not_smtp(), out),
-                    parsed => parsed.map_err(replies::command_error),
+                    parsed => {
+                        self.mail_refused |= parsed.is_err() && is_mail(line);
+                        parsed.map_err(replies::command_error)
+                    }
                 },
             };
             self.lines += 1;
@@ -173,7 +180,7 @@ impl Session {
             Command::Rcpt(path) => return self.rcpt(path, out),
             Command::Data => return self.data(out),
             Command::Rset => {
-                self.transaction = None;
+                (self.transaction, self.mail_refused) = (None, false);
                 out.say(replies::ok());
             }
             Command::Noop => out.say(replies::ok()),
@@ -187,7 +194,7 @@ impl Session {
 
     /// EHLO and HELO also do what RSET does (RFC 5321 §4.1.4).
     fn hello(&mut self, name: String, extended: bool, out: &mut Output) {
-        self.transaction = None;
+        (self.transaction, self.mail_refused) = (None, false);
         self.hello = Some(Hello { name, extended });
         let Config { hostname, limits, .. } = &*self.config;
         out.say(if extended {
@@ -198,6 +205,12 @@ impl Session {
     }
 
     fn mail(&mut self, mail: Mail, out: &mut Output) -> Option<Action> {
+        let action = self.begin_transaction(mail, out);
+        self.mail_refused = self.transaction.is_none();
+        action
+    }
+
+    fn begin_transaction(&mut self, mail: Mail, out: &mut Output) -> Option<Action> {
         let Some(hello) = &self.hello else {
             return self.bad(replies::out_of_order("send EHLO first"), out);
         };
@@ -219,7 +232,7 @@ impl Session {
 
     fn rcpt(&mut self, path: ForwardPath, out: &mut Output) -> Option<Action> {
         let Some(envelope) = &self.transaction else {
-            return self.bad(replies::out_of_order("send MAIL first"), out);
+            return self.without_mail(out);
         };
         let mailbox = match path {
             ForwardPath::Mailbox(mailbox) => mailbox,
@@ -259,7 +272,7 @@ impl Session {
 
     fn data(&mut self, out: &mut Output) -> Option<Action> {
         let Some(envelope) = &self.transaction else {
-            return self.bad(replies::out_of_order("send MAIL first"), out);
+            return self.without_mail(out);
         };
         if envelope.recipients.is_empty() {
             out.say(replies::no_recipients());
@@ -367,6 +380,16 @@ impl Session {
         self.splitter.held()
     }
 
+    /// RCPT or DATA where no transaction is open.
+    fn without_mail(&mut self, out: &mut Output) -> Option<Action> {
+        let reply = replies::out_of_order("send MAIL first");
+        if self.mail_refused {
+            out.say(reply);
+            return None;
+        }
+        self.bad(reply, out)
+    }
+
     fn bad(&mut self, reply: Reply, out: &mut Output) -> Option<Action> {
         self.bad_commands += 1;
         if self.bad_commands >= self.config.limits.bad_commands {
@@ -382,6 +405,10 @@ impl Session {
         out.say(reply);
         Action::Close
     }
+}
+
+fn is_mail(line: &[u8]) -> bool {
+    line.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"MAIL "))
 }
 
 /// What a TLS handshake begins with (RFC 8446 §5.1). No command does.

@@ -109,6 +109,31 @@ async fn messages_that_wait_for_a_commit_share_the_next_pack_up_to_its_limits() 
 }
 
 #[tokio::test]
+async fn messages_whose_envelopes_no_header_could_hold_go_in_several_packs() {
+    let limits = Limits { pack_header_octets: 3 * 1024, ..Limits::default() };
+    let edge = Edge::start(limits).await;
+    edge.world.spool.send_replace(Mood::Hangs);
+    let mut clients = Vec::new();
+    for n in 0..8 {
+        let mut client = edge.connect().await;
+        client.begin().await;
+        client.send("x\r\n.\r\n").await;
+        if n == 0 {
+            edge.world.puts_begun(1).await;
+        }
+        assert!(client.is_silent().await);
+        clients.push(client);
+    }
+    edge.world.spool.send_replace(Mood::Fine);
+    for client in &mut clients {
+        id_of(&client.line().await);
+    }
+    let sizes: Vec<_> =
+        edge.world.read_packs().await.iter().map(|(header, _)| header.messages.len()).collect();
+    assert_eq!(sizes, [1, 4, 3]);
+}
+
+#[tokio::test]
 async fn a_large_message_is_streamed_and_comes_out_as_it_went_in() {
     let edge = Edge::start(Limits::default()).await;
     let mut client = edge.connect().await;

@@ -71,6 +71,33 @@ async fn one_connection_too_many_is_turned_away_until_another_ends() {
 }
 
 #[tokio::test]
+async fn a_stranger_has_fewer_connections_than_there_are_and_turns_nobody_else_away() {
+    let mut settings = super::support::client::settings(Limits { connections_each: 2, ..Limits::default() });
+    settings.trusted_networks = vec!["127.0.0.9/32".parse().unwrap()];
+    let edge = Edge::start_with(settings).await;
+    let (mut first, _second) = (edge.connect().await, edge.connect().await);
+    let mut third = edge.connect_silently().await;
+    third.expect("421 4.7.0").await;
+    assert!(third.is_closed().await);
+    let mut trusted = Vec::new();
+    for _ in 0..3 {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.9:0".parse().unwrap()).unwrap();
+        let mut client = edge.connect_through(socket).await;
+        client.expect("220").await;
+        trusted.push(client);
+    }
+    first.ask("QUIT", "221").await;
+    assert!(first.is_closed().await);
+    within(async {
+        while !edge.connect_silently().await.line().await.starts_with("220") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn without_memory_a_message_waits_and_is_then_read_away_and_refused() {
     let limits = Limits {
         memory_octets: 64 * 1024,
@@ -94,6 +121,30 @@ async fn without_memory_a_message_waits_and_is_then_read_away_and_refused() {
     second.expect("250").await;
     // memory came back with the answers, and the session of the refused message goes on
     assert!(third.message("x\r\n").await.starts_with("250"));
+}
+
+#[tokio::test]
+async fn recipients_of_long_envelopes_take_memory_until_their_transaction_ends() {
+    let limits = Limits { memory_octets: 64 * 1024, memory_wait: SHORT, ..Limits::default() };
+    let edge = Edge::start(limits).await;
+    let mut client = edge.connect().await;
+    client.ask("HELO client.example", "250").await;
+    for end in ["RSET", "HELO client.example", "RSET"] {
+        client.ask("MAIL FROM:<a@b.example>", "250").await;
+        let mut taken = 0;
+        let refused = loop {
+            client.send(format!("RCPT TO:<r{taken}@{}.example>\r\n", "d".repeat(60))).await;
+            let reply = client.line().await;
+            if !reply.starts_with("250") {
+                break reply;
+            }
+            taken += 1;
+        };
+        assert!(refused.starts_with("452 4.3.1"), "{refused}");
+        assert!((100..500).contains(&taken), "{taken}");
+        client.ask(end, "250").await;
+    }
+    assert!(client.message("x\r\n").await.starts_with("250"));
 }
 
 #[tokio::test]

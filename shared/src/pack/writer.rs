@@ -19,6 +19,35 @@ pub struct NewMessage {
     pub tenant: TenantId,
 }
 
+impl NewMessage {
+    /// How many octets the message takes in the header of a pack, at most: whoever gathers messages keeps the sum of these below
+    /// [`PACK_HEADER_OCTETS_MAX`](crate::limits::PACK_HEADER_OCTETS_MAX), as no reader takes a longer header.
+    pub fn header_octets(&self) -> usize {
+        let Self { envelope, client, tenant, .. } = self;
+        let texts = [envelope.from.as_str(), &client.helo, &tenant.0];
+        let optional = [&client.tls, &client.credential].into_iter().flatten().map(String::as_str);
+        let texts = texts.into_iter().chain(optional).map(json_octets).sum::<usize>();
+        let recipients =
+            envelope.recipients.iter().map(|to| json_octets(to.address.as_str()) + RECIPIENT_OCTETS);
+        MESSAGE_OCTETS + texts + recipients.sum::<usize>()
+    }
+}
+
+/// What a message takes in a header beside its texts, at most: names, numbers, punctuation.
+const MESSAGE_OCTETS: usize = 640;
+/// What a recipient takes beside its address.
+const RECIPIENT_OCTETS: usize = 16;
+
+/// The length of `text` as a JSON string with its quotes and a comma.
+fn json_octets(text: &str) -> usize {
+    let escapes = text.bytes().map(|byte| match byte {
+        b'"' | b'\\' => 1,
+        ..0x20 => 5,
+        _ => 0,
+    });
+    text.len() + 3 + escapes.sum::<usize>()
+}
+
 /// The parts of a pack of whole messages: their concatenation is the pack. The messages' bytes are not copied.
 pub fn encode(
     id: PackId,

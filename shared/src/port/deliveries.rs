@@ -130,7 +130,7 @@ pub struct DeliveryState {
     pub expires_at: Timestamp,
     /// Each recipient.
     pub recipients: Vec<RecipientState>,
-    /// Each attempt that ended, oldest first.
+    /// The attempts that ended, oldest first: the first one and the latest, at most [`ATTEMPTS_MAX`](crate::limits::ATTEMPTS_MAX).
     pub attempts: Vec<Attempt>,
     /// When the next attempt is due; `None` once settled.
     pub due_at: Option<Timestamp>,

@@ -1,4 +1,5 @@
 use super::{DeliveryState, Next, Record};
+use crate::limits::ATTEMPTS_MAX;
 use crate::mail::Mailbox;
 
 /// What [`Deliveries::record`](super::Deliveries::record) makes of an item, the same in every store.
@@ -40,6 +41,10 @@ impl DeliveryState {
         }
         if let Err(place) = self.attempts.binary_search_by_key(&number, |known| known.number) {
             self.attempts.insert(place, attempt);
+            // the first tells how it began, and the latest how it stands
+            if self.attempts.len() > ATTEMPTS_MAX {
+                self.attempts.remove(1);
+            }
         }
         if later_is_known {
             self.drop_settled();

@@ -24,5 +24,7 @@ pub(super) const HEALTH_AGE: Duration = Duration::from_secs(3);
 
 /// How long log lines are gathered before they are written: few enough writes, soon enough for a person.
 pub(super) const LOG_GATHER: Duration = Duration::from_millis(20);
-/// Octets of log lines that wait to be written; whoever logs more waits too, so that no line is lost.
+/// How long a line waits for a log that nobody reads, and the last lines of a process. Then lines are thrown away, and counted.
+pub(super) const LOG_PATIENCE: Duration = Duration::from_secs(2);
+/// Octets of log lines that wait to be written; whoever logs more waits too, and for so long no line is lost.
 pub(super) const LOG_OCTETS_MAX: usize = 1024 * 1024;

@@ -76,11 +76,22 @@ pub struct LogGuard {
 
 /// Sends what this process logs to standard error from now on.
 pub fn init(settings: &LogSettings) -> io::Result<LogGuard> {
-    let (lines, guard) = writer::start(io::stderr())?;
+    let (lines, guard) = writer::start(io::stderr(), lost_line(settings.format))?;
     let subscriber = subscriber(settings, lines);
     tracing::subscriber::set_global_default(subscriber)
         .map_err(|_| io::Error::other(super::AlreadySetUp("the log")))?;
     Ok(LogGuard { _writer: guard })
+}
+
+/// What stands where lines were thrown away.
+fn lost_line(format: LogFormat) -> fn(u64) -> String {
+    match format {
+        LogFormat::Text => |lost| format!("ERROR the log was not read for too long lines_lost={lost}\n"),
+        LogFormat::Json => |lost| {
+            let text = "the log was not read for too long";
+            serde_json::json!({"level": "ERROR", "message": text, "lines_lost": lost}).to_string() + "\n"
+        },
+    }
 }
 
 fn subscriber(settings: &LogSettings, lines: Lines) -> Box<dyn Subscriber + Send + Sync> {
@@ -104,7 +115,7 @@ mod tests {
 
     fn logged(format: LogFormat, filter: &str, work: impl FnOnce()) -> String {
         let kept = Kept::default();
-        let (lines, guard) = writer::start(kept.clone()).unwrap();
+        let (lines, guard) = writer::start(kept.clone(), lost_line(format)).unwrap();
         let settings = LogSettings { format, filter: filter.parse().unwrap(), colour: false };
         tracing::subscriber::with_default(subscriber(&settings, lines), work);
         drop(guard);

@@ -29,6 +29,7 @@ pub async fn deliveries_suite(fixture: &dyn Fixture<dyn Deliveries>) {
     records::a_final_status_stays(fixture).await;
     records::an_attempt_is_added_once(fixture).await;
     records::a_record_that_comes_late_does_not_move_the_due_time(fixture).await;
+    records::of_many_attempts_the_first_and_the_latest_are_kept(fixture).await;
     records::records_of_one_call_are_taken_in_their_order(fixture).await;
     records::records_that_race_are_all_kept(fixture).await;
     records::a_message_has_all_its_deliveries_and_no_others(fixture).await;

@@ -8,7 +8,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;
 use shared::job::{Delivery, Job, PrepareJob};
-use shared::mail::{Body, Client, ContentFacts, Envelope, MailOptions, PackId, Reply, ReversePath, Status};
+use shared::mail::{
+    Body, Client, ContentFacts, Envelope, MailOptions, MessageId, PackId, Reply, ReversePath, Status,
+};
 use shared::pack::{self, NewMessage};
 use shared::port::{Outgoing, PortError, PortResult};
 
@@ -41,7 +43,7 @@ pub(super) async fn put_in(ports: &DeliverPorts, hostname: &str, judged: &Judged
     let parts = pack::encode(id, report.now, vec![message]);
     persist(&*ports.clock, PORT_TRIES, || ports.spool.put(id, parts.clone())).await?;
     persist(&*ports.clock, PORT_TRIES, || send(ports, delivery, id)).await?;
-    tracing::info!(message = %delivery.key.message, report = %id, "DSN put in");
+    tracing::info!(message_id = %delivery.key.message, report_id = %MessageId { pack: id, n: 0 }, "DSN put in");
     metrics::counter!("spoolway_dsns_total").increment(1);
     Ok(())
 }
@@ -111,11 +113,11 @@ async fn original_header(ports: &DeliverPorts, delivery: &Delivery) -> Option<Ve
     {
         Ok(Some(piece)) => piece,
         Ok(None) => {
-            tracing::warn!(message = %delivery.key.message, "the original of a DSN is not in the spool any more");
+            tracing::warn!(message_id = %delivery.key.message, "the original of a DSN is not in the spool any more");
             return None;
         }
         Err(cause) => {
-            tracing::warn!(message = %delivery.key.message, cause = cause.chain(), "the original of a DSN cannot be read");
+            tracing::warn!(message_id = %delivery.key.message, cause = cause.chain(), "the original of a DSN cannot be read");
             return None;
         }
     };

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use shared::job::Delivery;
-use tokio::fs::{self, File};
+use tokio::fs::{self, DirBuilder, File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Mutex;
 
@@ -20,6 +20,9 @@ const LOCKS: usize = 64;
 const BLOCK_OCTETS: u64 = 256 * 1024;
 /// Longest head of a file that is read back: far more than the lines of every recipient a message can have.
 const HEAD_OCTETS_MAX: u64 = 4 * 1024 * 1024;
+
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
 
 /// A folder of `.eml` files: `Return-Path`, a `Delivered-To` for each recipient, and the message as it would have left.
 pub(super) struct Inbox {
@@ -41,14 +44,24 @@ impl Inbox {
         let lock = usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or(0);
         let _held = self.locks[lock].lock().await;
         let path = self.folder.join(format!("{}.eml", delivery.key.message));
-        let known = read_head(&path, delivery).await.map_err(|error| failed(&error))?;
+        let known = read_head(&path, delivery).await.map_err(|error| failed(delivery, &error))?;
         let Some(head) = head(delivery, &known) else { return Ok(()) };
         // the name is always the same, so that what a crash left is overwritten and does not pile up
         let temporary = self.folder.join(format!(".{}.eml.new", delivery.key.message));
-        fs::create_dir_all(&self.folder).await.map_err(|error| failed(&error))?;
-        let mut file = File::create(&temporary).await.map_err(|error| failed(&error))?;
+        let mut file = self.create(&temporary).await.map_err(|error| failed(delivery, &error))?;
         write(&mut file, head, delivery, packs).await?;
-        self.publish(file, &temporary, &path).await.map_err(|error| failed(&error))
+        self.publish(file, &temporary, &path).await.map_err(|error| failed(delivery, &error))
+    }
+
+    /// An empty file. It is its owner's alone, as everywhere mail lies.
+    async fn create(&self, path: &Path) -> io::Result<File> {
+        if !fs::try_exists(&self.folder).await? {
+            DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&self.folder).await?;
+            if let Some(parent) = self.folder.parent().filter(|parent| *parent != Path::new("")) {
+                File::open(parent).await?.sync_all().await?;
+            }
+        }
+        OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(path).await
     }
 
     /// Makes `file` durable under its own name: its octets first, then the name.
@@ -100,23 +113,26 @@ async fn write(
     let (mut at, end) = (delivery.offset, delivery.offset.saturating_add(delivery.length));
     while at < end {
         let reader = packs.reader(delivery.key.message.pack);
-        let piece = reader.read(at, BLOCK_OCTETS.min(end - at)).await.map_err(|error| unreadable(&error))?;
+        let piece = reader
+            .read(at, BLOCK_OCTETS.min(end - at))
+            .await
+            .map_err(|error| unreadable(delivery, &error))?;
         if piece.is_empty() {
-            return Err(ends_early());
+            return Err(ends_early(delivery));
         }
         at += piece.len() as u64;
         out.extend_from_slice(&piece);
         if at < end {
-            file.write_all(&out).await.map_err(|error| failed(&error))?;
+            file.write_all(&out).await.map_err(|error| failed(delivery, &error))?;
             out.clear();
         }
     }
-    file.write_all(&out).await.map_err(|error| failed(&error))?;
+    file.write_all(&out).await.map_err(|error| failed(delivery, &error))?;
     // tokio's files write behind: an error may only come to light here
-    file.flush().await.map_err(|error| failed(&error))
+    file.flush().await.map_err(|error| failed(delivery, &error))
 }
 
-fn failed(error: &io::Error) -> Failure {
-    tracing::warn!(%error, "the inbox cannot be written");
+fn failed(delivery: &Delivery, error: &io::Error) -> Failure {
+    tracing::warn!(message_id = %delivery.key.message, %error, "the inbox cannot be written");
     Failure::Inbox(error.kind().to_string())
 }

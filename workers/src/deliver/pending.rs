@@ -10,18 +10,20 @@ use super::outcome::Failure;
 use super::{Outcome, RecipientOutcome, Tried};
 
 /// A delivery, and what has become of each of its recipients so far.
-pub(super) struct Pending {
+pub(super) struct Pending<'a> {
     pub(super) delivery: Delivery,
+    /// Its place among the outcomes, once its attempt has begun.
+    place: Option<mpsc::Permit<'a, Tried>>,
     /// One for each recipient, in their order.
     settled: Vec<Option<(Outcome, Reply)>>,
     /// When its own try began; it may have waited behind others.
     pub(super) began_at: Timestamp,
 }
 
-impl Pending {
+impl Pending<'_> {
     pub(super) fn new(delivery: Delivery, now: Timestamp) -> Self {
         let settled = delivery.recipients.iter().map(|_| None).collect();
-        Self { delivery, settled, began_at: now }
+        Self { delivery, place: None, settled, began_at: now }
     }
 
     /// The recipients that have no outcome yet, by their place.
@@ -64,10 +66,35 @@ pub(super) struct Reporter<'a> {
     pub(super) route: String,
 }
 
-impl Reporter<'_> {
+impl<'a> Reporter<'a> {
+    /// Reserves the place of `pending`, whose attempt begins now; `false` where no attempt is to begin any more.
+    pub(super) async fn begin(&self, pending: &mut Pending<'a>) -> bool {
+        pending.began_at = self.clock.now();
+        pending.place = self.tried.reserve().await.ok();
+        pending.place.is_some()
+    }
+
+    /// Whether no attempt is to begin any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.tried.is_closed()
+    }
+
+    /// Returns once no attempt is to begin any more.
+    pub(super) async fn closed(&self) {
+        self.tried.closed().await;
+    }
+
     /// Hands `pending` back, each of whose recipients has an outcome.
-    pub(super) async fn report(&self, pending: Pending, peer: Option<&Peer>) {
-        let Pending { delivery, settled, began_at } = pending;
+    pub(super) async fn report(&self, pending: Pending<'a>, peer: Option<&Peer>) {
+        let Pending { delivery, place, settled, began_at } = pending;
+        let place = match place {
+            Some(place) => place,
+            None => match self.tried.reserve().await {
+                Ok(place) => place,
+                // it was not begun, and somebody else will
+                Err(_) => return,
+            },
+        };
         let mut outcomes = Vec::with_capacity(settled.len());
         for (recipient, settled) in delivery.recipients.iter().zip(settled) {
             let (outcome, reply) = settled.unwrap_or_else(|| Failure::OutOfTime.verdict());
@@ -75,7 +102,7 @@ impl Reporter<'_> {
             outcomes.push(RecipientOutcome { address: recipient.address.clone(), outcome, reply });
         }
         let reply = deciding(&outcomes);
-        tracing::debug!(message = %delivery.key.message, domain = %delivery.key.domain, %reply, "tried");
+        tracing::debug!(message_id = %delivery.key.message, domain = %delivery.key.domain, %reply, "tried");
         let attempt = Attempt {
             number: delivery.attempt,
             began_at,
@@ -86,14 +113,13 @@ impl Reporter<'_> {
             tls: peer.and_then(|peer| peer.tls.clone()),
             reply,
         };
-        // a caller that hung up has no use for the outcome
-        let _ = self.tried.send(Tried { delivery, attempt, outcomes }).await;
+        place.send(Tried { delivery, attempt, outcomes });
     }
 
     /// Hands everything in `queue` back with what `failure` comes to.
     pub(super) async fn fail(
         &self,
-        queue: impl IntoIterator<Item = Pending>,
+        queue: impl IntoIterator<Item = Pending<'a>>,
         failure: &Failure,
         peer: Option<&Peer>,
     ) {

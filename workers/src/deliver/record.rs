@@ -17,6 +17,8 @@ pub(super) struct Judged {
     pub(super) failures: Vec<Failure>,
     /// When the next attempt is to be made, where a job with a delay can carry it.
     pub(super) retry_at: Option<Timestamp>,
+    /// How often it was tried in vain to write it, in rounds.
+    pub(super) rounds: u32,
 }
 
 /// A recipient given up.
@@ -69,7 +71,7 @@ pub(super) fn judge(
     }
     let mut record = Record { delivery, attempt, recipients, next: Next::Settled, forget_at: now + retain };
     let retry_at = next_try.and_then(|at| schedule(&mut record, now, at, retain));
-    Judged { record, failures, retry_at }
+    Judged { record, failures, retry_at, rounds: 0 }
 }
 
 /// Sets the next attempt at whoever is deferred. Tells when, if it is soon enough for a delayed job.

@@ -27,12 +27,12 @@ use super::outcome::Failure;
 use super::pending::{Peer, Pending};
 
 /// Takes each of `queue` to one of `targets`, and hands each back.
-pub(super) async fn deliver(
+pub(super) async fn deliver<'a>(
     settings: &TransportSettings,
     tls: &Opportunistic,
     mut targets: Targets<'_>,
-    mut queue: VecDeque<Pending>,
-    desk: &mut Desk<'_>,
+    mut queue: VecDeque<Pending<'a>>,
+    desk: &mut Desk<'a>,
 ) {
     let mut failure = None;
     let mut peer = None;
@@ -43,7 +43,13 @@ pub(super) async fn deliver(
             failure = Some(Failure::OutOfTime);
             break;
         }
-        let mut session = match Session::open(settings, tls, target).await {
+        // nothing has begun yet: whoever stops us need not wait for a server that is slow to greet
+        let opened = tokio::select! {
+            biased;
+            () = desk.reporter.closed() => return,
+            opened = Session::open(settings, tls, target) => opened,
+        };
+        let mut session = match opened {
             Ok(session) => session,
             Err(why) => {
                 tracing::debug!(host = %target.host, peer = %target.address, ?why, "no session");

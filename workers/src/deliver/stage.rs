@@ -87,7 +87,7 @@ pub struct Deliver {
 struct Run {
     job: String,
     holder: String,
-    /// Cancelled where no further message is to be begun: at a drain, or when the claim was lost.
+    /// Cancelled where no further message is to be begun: at a drain, or when the claim was lost. See `record_all`.
     stop: CancellationToken,
 }
 
@@ -116,7 +116,7 @@ impl Deliver {
             let (tried_to, tried) = mpsc::channel(RECORDS_MAX);
             let (groups, loads) = Groups::new(&self.settings.routes, deliveries);
             let sending = self.send(run, &groups, loads, tried_to);
-            tokio::join!(sending, self.record_all(run, &groups, tried, !claimed.is_empty())).1
+            tokio::join!(sending, self.record_all(run, tried, !claimed.is_empty())).1
         };
         let recorded = tokio::select! {
             biased;
@@ -156,12 +156,7 @@ impl Deliver {
             () = run.stop.cancelled() => return,
             permit = self.connections.acquire() => permit,
         };
-        tokio::select! {
-            biased;
-            // between two messages of a stopped run; see `record_all`
-            () = group.enough.notified() => {}
-            () = self.transport.attempt(group.route, load, tried) => {}
-        }
+        self.transport.attempt(group.route, load, tried).await;
     }
 
     fn until(&self, until: shared::mail::Timestamp) -> Duration {

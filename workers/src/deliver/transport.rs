@@ -10,8 +10,7 @@ use super::{Route, Tried};
 #[async_trait]
 pub trait Transport: Send + Sync {
     /// Makes one attempt at each of `deliveries`, one after the other, and hands each to `tried` exactly once, as
-    /// soon as its outcome is known. All leave by `route`; for [`Route::Mx`] they have one domain.
-    ///
-    /// It may be dropped between two deliveries: those that were not handed over are tried again by somebody else.
+    /// soon as its outcome is known. A place in `tried` is reserved before an attempt begins: once `tried` is closed none begins,
+    /// those under way are finished and handed over, and somebody else makes the others. All leave by `route`; for [`Route::Mx`] they have one domain.
     async fn attempt(&self, route: &Route, deliveries: Vec<Delivery>, tried: &Sender<Tried>);
 }

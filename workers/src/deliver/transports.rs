@@ -85,7 +85,7 @@ impl Transport for Transports {
             reporter: Reporter { tried, clock, route: route.to_string() },
             until: now + self.settings.limits.call,
         };
-        let queue: VecDeque<Pending> =
+        let queue: VecDeque<Pending<'_>> =
             deliveries.into_iter().map(|delivery| Pending::new(delivery, now)).collect();
         match route {
             Route::Mx => match Targets::of_domain(&self.settings, &self.ports, &domain).await {
@@ -103,14 +103,16 @@ impl Transport for Transports {
 }
 
 impl Transports {
-    async fn deliver(&self, targets: Targets<'_>, queue: VecDeque<Pending>, desk: &mut Desk<'_>) {
+    async fn deliver<'a>(&self, targets: Targets<'_>, queue: VecDeque<Pending<'a>>, desk: &mut Desk<'a>) {
         // a future of many layers: on the heap, so that whoever waits for it stays small
         Box::pin(smtp::deliver(&self.settings, &self.tls, targets, queue, desk)).await;
     }
 
-    async fn keep(&self, queue: VecDeque<Pending>, desk: &mut Desk<'_>) {
+    async fn keep<'a>(&self, queue: VecDeque<Pending<'a>>, desk: &mut Desk<'a>) {
         for mut pending in queue {
-            pending.began_at = desk.reporter.clock.now();
+            if !desk.reporter.begin(&mut pending).await {
+                return;
+            }
             let kept = match &self.inbox {
                 Some(inbox) => inbox.keep(&pending.delivery, &mut desk.packs).await,
                 None => Err(Failure::Inbox("no folder is set for it".to_owned())),
@@ -127,7 +129,7 @@ impl Transports {
     }
 }
 
-async fn discard(queue: VecDeque<Pending>, desk: &Desk<'_>) {
+async fn discard<'a>(queue: VecDeque<Pending<'a>>, desk: &Desk<'a>) {
     for mut pending in queue {
         let text = format!("discarded by the route {}=discard", pending.delivery.key.domain);
         pending.settle_rest(Outcome::Discarded, &Reply::new(250, (0, 0), text));

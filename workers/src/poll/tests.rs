@@ -125,6 +125,25 @@ async fn no_more_is_received_than_there_is_room_for() {
 }
 
 #[tokio::test]
+async fn jobs_that_hang_leave_the_last_places_to_others() {
+    let this = start(12);
+    // two places are left, and three are waited for at first
+    for _ in 0..10 {
+        this.world.outbound.push("wait");
+    }
+    idle().await;
+    for _ in 0..4 {
+        this.world.outbound.push("done");
+    }
+    for _ in 0..4 {
+        idle().await;
+        this.world.clock.advance(crate::limits::ROOM_PAUSE);
+    }
+    idle().await;
+    assert_eq!(this.acks(), 4);
+}
+
+#[tokio::test]
 async fn receives_that_fail_are_repeated_after_growing_pauses() {
     let this = start(8);
     *this.world.outbound.receive_failures.lock().unwrap() = 5;

@@ -1,4 +1,4 @@
-use workers::deliver::Outcome;
+use workers::deliver::{Outcome, Transport as _};
 
 use crate::server::{Act, Asked, Server, say};
 use crate::world::{World, outcomes, smart_host};
@@ -167,4 +167,45 @@ async fn a_large_message_between_small_ones_arrives_whole() {
     assert!(outcomes(&tried).iter().all(|each| each[0].0 == Outcome::Delivered));
     let expected = ["small\r\n", &large, "last\r\n"].map(|text| format!("Received: from here\r\n{text}"));
     assert!(server.seen().contents == expected);
+}
+
+#[tokio::test]
+async fn once_the_caller_has_closed_what_was_sent_is_handed_over_and_nothing_else_is_sent() {
+    // the replies to a dot and to the next envelope come together, as from a server that answers a burst with a burst
+    let burst = |asked: &Asked| match asked.step.as_str() {
+        "END" => Some(Act::Wait("250 taken\r\n".to_owned())),
+        "MAIL" | "RCPT" => Some(Act::Wait("250 ok\r\n".to_owned())),
+        "QUIT" => Some(say("221 bye")),
+        _ => None,
+    };
+    for extensions in [PIPELINING, NONE] {
+        let server = if extensions.is_empty() {
+            Server::start(extensions, |_| None).await
+        } else {
+            Server::start(extensions, burst).await
+        };
+        let world = World::new(0);
+        let transports = world.transports();
+        let messages =
+            (1..=20).map(|n| world.message(&content(n), &[&format!("r{n}@example.org")])).collect();
+        let (tried, mut back) = tokio::sync::mpsc::channel(64);
+        let route = smart_host(server.port());
+        let attempt = async {
+            transports.attempt(&route, messages, &tried).await;
+            drop(tried);
+        };
+        let close_after_first = async {
+            let mut handed = vec![back.recv().await.unwrap()];
+            back.close();
+            while let Some(tried) = back.recv().await {
+                handed.push(tried);
+            }
+            handed
+        };
+        let ((), handed) = tokio::join!(attempt, close_after_first);
+        let contents = server.seen().contents;
+        assert_eq!(contents, (1..=handed.len()).map(received).collect::<Vec<_>>());
+        assert!(handed.len() < 20, "it went on as if nobody had closed");
+        assert!(outcomes(&handed).iter().all(|each| each[0].0 == Outcome::Delivered));
+    }
 }

@@ -63,3 +63,17 @@ async fn a_message_that_cannot_be_read_leaves_no_file() {
     assert_eq!(outcome(&world.attempt(&Route::Inbox, vec![message]).await).0, Outcome::Deferred);
     assert!(!file.exists());
 }
+
+#[tokio::test]
+async fn what_is_in_the_inbox_is_its_owners_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let inbox = folder.path().join("new/inbox");
+    let world = World::new(1).with_inbox(&inbox);
+    let message = world.message("x\r\n", &["a@example.org"]);
+    let file = inbox.join(format!("{}.eml", message.key.message));
+    assert_eq!(outcome(&world.attempt(&Route::Inbox, vec![message]).await).0, Outcome::Delivered);
+    for path in [inbox, file] {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+        assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
+    }
+}

@@ -7,6 +7,7 @@ use super::super::fixture::Pair;
 use super::super::samples::{accepted, busy, delivery, domain, record};
 use super::{read, write};
 use crate::job::{Delivery, DeliveryKey};
+use crate::limits::ATTEMPTS_MAX;
 use crate::mail::{MessageId, Recipient};
 use crate::port::{Deliveries, Next, RecipientStatus};
 
@@ -171,4 +172,20 @@ pub(super) async fn a_message_has_all_its_deliveries_and_no_others(fixture: &dyn
     found.sort();
     assert_eq!(found, keys[..3]);
     assert!(b.message(MessageId { n: 7, ..message }).await.expect("message").is_empty());
+}
+
+pub(super) async fn of_many_attempts_the_first_and_the_latest_are_kept(
+    fixture: &dyn Fixture<dyn Deliveries>,
+) {
+    let Pair { a, b, store: _store } = Pair::open(fixture).await;
+    let mut tried = delivery(&["r@example.org"]);
+    let last = u32::try_from(ATTEMPTS_MAX).expect("it is small") + 5;
+    for number in 1..=last {
+        tried.attempt = number;
+        write(&*a, record(&tried, RecipientStatus::Deferred)).await;
+    }
+    let state = read(&*b, &tried.key).await.expect("it is there");
+    assert_eq!(state.attempts.len(), ATTEMPTS_MAX);
+    assert_eq!((numbers(&state)[..2].to_vec(), numbers(&state).last().copied()), (vec![1, 7], Some(last)));
+    assert_eq!(state.pending.map(|next| next.attempt), Some(last + 1));
 }

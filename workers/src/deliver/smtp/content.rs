@@ -39,8 +39,8 @@ impl Packs {
             return Ok(());
         }
         let reader = self.reader(delivery.key.message.pack);
-        let first = reader.read(delivery.offset, 1).await.map_err(|error| unreadable(&error))?;
-        if first.is_empty() { Err(ends_early()) } else { Ok(()) }
+        let first = reader.read(delivery.offset, 1).await.map_err(|error| unreadable(delivery, &error))?;
+        if first.is_empty() { Err(ends_early(delivery)) } else { Ok(()) }
     }
 
     pub(crate) fn reader(&mut self, id: PackId) -> &mut PackReader {
@@ -49,18 +49,18 @@ impl Packs {
     }
 }
 
-pub(crate) fn unreadable(error: &PackError) -> Failure {
+pub(crate) fn unreadable(delivery: &Delivery, error: &PackError) -> Failure {
     let why = match error {
         PackError::Spool(cause @ (PortError::Refused { .. } | PortError::Unknown { .. })) => cause.chain(),
         PackError::Corrupt(_) | PackError::Missing => error.to_string(),
     };
-    tracing::warn!(%why, "content cannot be read from the spool");
+    tracing::warn!(message_id = %delivery.key.message, %why, "content cannot be read from the spool");
     // what the store says of itself is for the log; this text goes into reports
     Failure::Unreadable(error.to_string())
 }
 
-pub(crate) fn ends_early() -> Failure {
-    unreadable(&PackError::Corrupt("it ends before its message does"))
+pub(crate) fn ends_early(delivery: &Delivery) -> Failure {
+    unreadable(delivery, &PackError::Corrupt("it ends before its message does"))
 }
 
 impl Session<'_> {
@@ -74,9 +74,9 @@ impl Session<'_> {
         while at < end {
             let reader = packs.reader(delivery.key.message.pack);
             let piece = reader.read(at, BLOCK_OCTETS.min(end - at)).await;
-            let piece = piece.map_err(|error| Cut::Unreadable(unreadable(&error)))?;
+            let piece = piece.map_err(|error| Cut::Unreadable(unreadable(delivery, &error)))?;
             if piece.is_empty() {
-                return Err(Cut::Unreadable(ends_early()));
+                return Err(Cut::Unreadable(ends_early(delivery)));
             }
             at += piece.len() as u64;
             stuffer.push(&piece, &mut self.connection.out);

@@ -49,9 +49,13 @@ enum Envelope {
 
 impl Session<'_> {
     /// Works through `queue`.
-    pub(crate) async fn run(&mut self, queue: &mut VecDeque<Pending>, desk: &mut Desk<'_>) -> End {
+    pub(crate) async fn run<'a>(&mut self, queue: &mut VecDeque<Pending<'a>>, desk: &mut Desk<'a>) -> End {
         let mut next = self.begin(queue, desk).await;
         while let Some(pending) = next {
+            if desk.reporter.is_closed() {
+                // its envelope may be out, and is nothing without content (RFC 5321 §4.1.1.4)
+                return End::Dropped(Step::Mail);
+            }
             match self.transact(pending, queue, desk).await {
                 Ok(following) => next = following,
                 Err(end) => return end,
@@ -61,10 +65,17 @@ impl Session<'_> {
     }
 
     /// Takes the next delivery that this server can take from the queue; with PIPELINING, writes its envelope too.
-    async fn begin(&mut self, queue: &mut VecDeque<Pending>, desk: &mut Desk<'_>) -> Option<Pending> {
+    async fn begin<'a>(
+        &mut self,
+        queue: &mut VecDeque<Pending<'a>>,
+        desk: &mut Desk<'a>,
+    ) -> Option<Pending<'a>> {
         while self.begun < self.settings.limits.messages_per_connection.max(1) && !desk.out_of_time() {
             let mut pending = queue.pop_front()?;
-            pending.began_at = desk.reporter.clock.now();
+            if !desk.reporter.begin(&mut pending).await {
+                queue.push_front(pending);
+                return None;
+            }
             match command::obstacle(&pending.delivery, &self.offered) {
                 Some(failure) => pending.fail(&failure),
                 None => self.leave_out_utf8(&mut pending),
@@ -88,7 +99,7 @@ impl Session<'_> {
     }
 
     /// A server without SMTPUTF8 gets the message for those recipients whose addresses can do without.
-    fn leave_out_utf8(&self, pending: &mut Pending) {
+    fn leave_out_utf8(&self, pending: &mut Pending<'_>) {
         if self.offered.smtputf8 {
             return;
         }
@@ -101,7 +112,7 @@ impl Session<'_> {
         }
     }
 
-    fn write_envelope(&mut self, pending: &Pending) {
+    fn write_envelope(&mut self, pending: &Pending<'_>) {
         let out = &mut self.connection.out;
         let from = out.len();
         if self.dirty {
@@ -117,12 +128,12 @@ impl Session<'_> {
     }
 
     /// Takes `pending` through its transaction, and gives the delivery whose envelope went out behind it.
-    async fn transact(
+    async fn transact<'a>(
         &mut self,
-        mut pending: Pending,
-        queue: &mut VecDeque<Pending>,
-        desk: &mut Desk<'_>,
-    ) -> Result<Option<Pending>, End> {
+        mut pending: Pending<'a>,
+        queue: &mut VecDeque<Pending<'a>>,
+        desk: &mut Desk<'a>,
+    ) -> Result<Option<Pending<'a>>, End> {
         let limit = self.settings.limits.envelope;
         let envelope = timeout(limit, self.envelope(&mut pending)).await;
         match envelope.unwrap_or(Err(Failure::TimedOut(Step::Mail))) {
@@ -153,7 +164,7 @@ impl Session<'_> {
     }
 
     /// MAIL, RCPT and DATA, or the replies to those that went out together.
-    async fn envelope(&mut self, pending: &mut Pending) -> Result<Envelope, Failure> {
+    async fn envelope(&mut self, pending: &mut Pending<'_>) -> Result<Envelope, Failure> {
         let lockstep = !self.offered.pipelining;
         if !lockstep {
             self.flush(Step::Mail).await?;
@@ -220,12 +231,12 @@ impl Session<'_> {
     }
 
     /// The content, and what the server says to it.
-    async fn hand_over(
+    async fn hand_over<'a>(
         &mut self,
-        mut pending: Pending,
-        queue: &mut VecDeque<Pending>,
-        desk: &mut Desk<'_>,
-    ) -> Result<Option<Pending>, End> {
+        mut pending: Pending<'a>,
+        queue: &mut VecDeque<Pending<'a>>,
+        desk: &mut Desk<'a>,
+    ) -> Result<Option<Pending<'a>>, End> {
         let limit = self.settings.limits.content;
         let written = timeout(limit, self.write_content(&pending.delivery, &mut desk.packs)).await;
         if let Err(cut) = written.unwrap_or(Err(Cut::Broken(Failure::TimedOut(Step::Content)))) {
@@ -259,12 +270,12 @@ impl Session<'_> {
     }
 
     /// What comes of content that did not get out whole.
-    async fn cut_off(
+    async fn cut_off<'a>(
         &mut self,
-        mut pending: Pending,
+        mut pending: Pending<'a>,
         cut: Cut,
-        queue: &mut VecDeque<Pending>,
-        desk: &mut Desk<'_>,
+        queue: &mut VecDeque<Pending<'a>>,
+        desk: &mut Desk<'a>,
     ) -> End {
         let failure = match cut {
             Cut::Unreadable(failure) => failure,
@@ -308,7 +319,11 @@ impl Session<'_> {
     }
 
     /// With PIPELINING, writes what goes out with the final dot: the next envelope, or QUIT.
-    async fn follow(&mut self, queue: &mut VecDeque<Pending>, desk: &mut Desk<'_>) -> Option<Pending> {
+    async fn follow<'a>(
+        &mut self,
+        queue: &mut VecDeque<Pending<'a>>,
+        desk: &mut Desk<'a>,
+    ) -> Option<Pending<'a>> {
         if !self.offered.pipelining {
             return None;
         }
@@ -321,23 +336,23 @@ impl Session<'_> {
     }
 
     /// The delivery to go on with, once the one before is done.
-    async fn follow_late(
+    async fn follow_late<'a>(
         &mut self,
-        next: Option<Pending>,
-        queue: &mut VecDeque<Pending>,
-        desk: &mut Desk<'_>,
-    ) -> Option<Pending> {
+        next: Option<Pending<'a>>,
+        queue: &mut VecDeque<Pending<'a>>,
+        desk: &mut Desk<'a>,
+    ) -> Option<Pending<'a>> {
         if self.offered.pipelining { next } else { self.begin(queue, desk).await }
     }
 
     /// Puts a delivery that this server has certainly not taken back at the queue's head, unless each of its recipients has
     /// an outcome.
-    async fn give_back(
+    async fn give_back<'a>(
         &mut self,
-        pending: Pending,
+        pending: Pending<'a>,
         failure: Failure,
-        queue: &mut VecDeque<Pending>,
-        desk: &mut Desk<'_>,
+        queue: &mut VecDeque<Pending<'a>>,
+        desk: &mut Desk<'a>,
     ) -> End {
         if pending.open().next().is_some() {
             queue.push_front(pending);
@@ -349,7 +364,7 @@ impl Session<'_> {
     }
 }
 
-fn put_back(next: Option<Pending>, queue: &mut VecDeque<Pending>) {
+fn put_back<'a>(next: Option<Pending<'a>>, queue: &mut VecDeque<Pending<'a>>) {
     if let Some(next) = next {
         queue.push_front(next);
     }

@@ -2,13 +2,11 @@
 
 use shared::job::Delivery;
 use shared::mail::Domain;
-use tokio::sync::Notify;
 
 use super::super::{Route, Routes};
 
 /// The groups of a run.
 pub(super) struct Groups<'a> {
-    routes: &'a Routes,
     groups: Vec<Group<'a>>,
 }
 
@@ -17,14 +15,12 @@ pub(super) struct Group<'a> {
     pub(super) route: &'a Route,
     /// The domain, for [`Route::Mx`].
     domain: Option<Domain>,
-    /// Tells that the next message is not to be begun.
-    pub(super) enough: Notify,
 }
 
 impl<'a> Groups<'a> {
     /// The groups of `deliveries`, and what each is to carry.
     pub(super) fn new(routes: &'a Routes, deliveries: Vec<Delivery>) -> (Self, Vec<Vec<Delivery>>) {
-        let mut groups = Self { routes, groups: Vec::new() };
+        let mut groups = Self { groups: Vec::new() };
         let mut loads: Vec<Vec<Delivery>> = Vec::new();
         for delivery in deliveries {
             let route = routes.find(&delivery.key.domain);
@@ -32,7 +28,7 @@ impl<'a> Groups<'a> {
                 Some(at) => loads[at].push(delivery),
                 None => {
                     let domain = (*route == Route::Mx).then(|| delivery.key.domain.clone());
-                    groups.groups.push(Group { route, domain, enough: Notify::new() });
+                    groups.groups.push(Group { route, domain });
                     loads.push(vec![delivery]);
                 }
             }
@@ -42,11 +38,6 @@ impl<'a> Groups<'a> {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Group<'a>> {
         self.groups.iter()
-    }
-
-    /// The group that mail for `domain` is in.
-    pub(super) fn of(&self, domain: &Domain) -> Option<&Group<'a>> {
-        self.position(self.routes.find(domain), domain).map(|at| &self.groups[at])
     }
 
     fn position(&self, route: &Route, domain: &Domain) -> Option<usize> {

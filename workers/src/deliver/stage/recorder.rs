@@ -12,9 +12,8 @@ use super::super::batch::{send_jobs, to_jobs};
 use super::super::record::{Judged, judge};
 use super::super::{Tried, dsn};
 use super::claims::attempt_claim;
-use super::groups::Groups;
 use super::{Deliver, Run};
-use crate::limits::{RECORD_TRIES, RECORDS_MAX, RETRY_MERGE};
+use crate::limits::{PORT_PAUSE_MAX, RECORD_ROUNDS, RECORD_TRIES, RECORDS_MAX, RETRY_MERGE};
 
 /// What was written.
 #[derive(Default)]
@@ -31,15 +30,17 @@ struct Written {
     count: usize,
     claims: Vec<String>,
     retries: Vec<(Timestamp, Delivery)>,
+    /// What could not be written.
+    left: Vec<Judged>,
 }
 
 impl Deliver {
-    /// Writes each outcome that comes out of `tried`, until all who send have gone. One write is under way at a time; what
-    /// comes meanwhile goes into the next. A DSN is put in before its outcome is written, and holds nobody else up.
+    /// Writes each outcome that comes out of `tried`, until all who send have gone; once the run is stopped, until all that was begun
+    /// has come. One write is under way at a time; what comes meanwhile goes into the next. A DSN is put in before its outcome is
+    /// written, and holds nobody else up.
     pub(super) async fn record_all(
         &self,
         run: &Run,
-        groups: &Groups<'_>,
         mut tried: Receiver<Tried>,
         own_claims: bool,
     ) -> Recorded {
@@ -49,6 +50,7 @@ impl Deliver {
         let mut open = true;
         let mut reporting = FuturesUnordered::new();
         let mut writing = FuturesUnordered::new();
+        let mut resting = FuturesUnordered::new();
         let mut following = FuturesUnordered::new();
         loop {
             if writing.is_empty() && !ready.is_empty() {
@@ -58,23 +60,26 @@ impl Deliver {
             tokio::select! {
                 biased;
                 Some(written) = writing.next() => {
-                    let Written { count, claims, retries } = written;
+                    let Written { count, claims, retries, left } = written;
                     recorded.count += count;
+                    if !left.is_empty() {
+                        resting.push(self.rest(left));
+                    }
                     if !claims.is_empty() || !retries.is_empty() {
                         recorded.claims.extend_from_slice(&claims);
                         following.push(self.follow(run, claims, retries));
                     }
                 }
                 Some(judged) = reporting.next() => ready.push(judged),
+                Some(rested) = resting.next() => ready.extend(rested),
                 Some(()) = following.next() => {}
+                // whoever sends has its place for each message that it has begun, and gets no other
+                () = run.stop.cancelled(), if open && !tried.is_closed() => tried.close(),
                 received = tried.recv_many(&mut incoming, RECORDS_MAX),
                     if open && ready.len() < RECORDS_MAX =>
                 {
                     open = received > 0;
                     for tried in incoming.drain(..) {
-                        if run.stop.is_cancelled() && let Some(group) = groups.of(&tried.delivery.key.domain) {
-                            group.enough.notify_one();
-                        }
                         let judged = self.judge(tried);
                         if judged.failures.is_empty() {
                             ready.push(judged);
@@ -99,13 +104,13 @@ impl Deliver {
     async fn report(&self, mut judged: Judged) -> Judged {
         if let Err(cause) = dsn::put_in(&self.ports, &self.settings.hostname, &judged).await {
             let message = judged.record.delivery.key.message;
-            tracing::error!(%message, cause = cause.chain(), "a DSN could not be put in; its recipients are tried again");
+            tracing::error!(message_id = %message, cause = cause.chain(), "a DSN could not be put in; its recipients are tried again");
             judged.try_failures_again(self.ports.clock.now(), self.settings.retain);
         }
         judged
     }
 
-    /// Writes a batch, again and again if it must be: what is not on record may be sent twice.
+    /// Writes a batch, more than once if it must be.
     async fn write(&self, batch: Vec<Judged>, own_claims: bool) -> Written {
         let mut written = Written::default();
         let mut left = batch;
@@ -120,11 +125,25 @@ impl Deliver {
             }
             self.ports.clock.sleep(pause_after(tried)).await;
         }
-        for judged in &left {
-            let key = &judged.record.delivery.key;
-            tracing::error!(message = %key.message, destination = key.destination(), "an outcome could not be written");
-        }
+        written.left = left;
         written
+    }
+
+    /// Lets other outcomes go first, and then gives back what is to be written once more: what is not on record may be sent twice.
+    async fn rest(&self, mut left: Vec<Judged>) -> Vec<Judged> {
+        left.retain_mut(|judged| {
+            judged.rounds += 1;
+            let again = judged.rounds < RECORD_ROUNDS;
+            if !again {
+                let key = &judged.record.delivery.key;
+                tracing::error!(message_id = %key.message, destination = key.destination(), "an outcome could not be written");
+            }
+            again
+        });
+        if !left.is_empty() {
+            self.ports.clock.sleep(PORT_PAUSE_MAX).await;
+        }
+        left
     }
 
     /// Adds what was written to `written`, and gives the rest back.
@@ -162,7 +181,7 @@ impl Deliver {
                 }
                 Some(Err(cause)) => {
                     let message = judged.record.delivery.key.message;
-                    tracing::warn!(%message, cause = cause.chain(), "an outcome could not be written yet");
+                    tracing::warn!(message_id = %message, cause = cause.chain(), "an outcome could not be written yet");
                     left.push(judged);
                 }
                 None => left.push(judged),
@@ -229,7 +248,7 @@ fn tell(record: &Record) {
         Next::Due { at, .. } => Some(at.to_string()),
     };
     tracing::info!(
-        message = %key.message,
+        message_id = %key.message,
         destination = key.destination(),
         attempt = record.attempt.number,
         delivered,

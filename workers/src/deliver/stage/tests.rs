@@ -4,6 +4,7 @@ use shared::job::{DeliverJob, Job};
 use shared::mail::ReversePath;
 use shared::port::RecipientStatus::{Bounced, Deferred, Delivered, Discarded};
 
+use crate::limits::{RECORD_ROUNDS, RECORD_TRIES};
 use crate::testing::{Fault, World, delivery, drive, idle};
 use crate::{Stage, Verdict};
 
@@ -140,9 +141,25 @@ async fn writes_that_fail_or_may_have_failed_are_repeated_and_nothing_is_sent_ag
 }
 
 #[tokio::test]
+async fn an_outcome_outlasts_a_store_that_takes_nothing_for_half_an_hour() {
+    let world = World::new();
+    let began = world.now();
+    let faults = [Fault::Refused; (RECORD_TRIES * RECORD_ROUNDS / 2) as usize];
+    world.deliveries.record_faults.lock().unwrap().extend(faults);
+    assert_eq!(world.run_job(vec![delivery("a.example", &["ok"])], false).await, Verdict::Done);
+    assert!(world.now().since(began) > Duration::from_secs(25 * 60));
+    assert_eq!((world.statuses("a.example"), world.taken("ok@a.example")), (vec![Delivered], 1));
+}
+
+#[tokio::test]
 async fn a_job_whose_outcome_cannot_be_written_is_not_done_and_is_free_for_others() {
     let world = World::new();
-    world.deliveries.record_faults.lock().unwrap().extend([Fault::Refused; 8]);
+    world
+        .deliveries
+        .record_faults
+        .lock()
+        .unwrap()
+        .extend([Fault::Refused; (RECORD_TRIES * RECORD_ROUNDS) as usize]);
     let job = vec![delivery("a.example", &["ok"])];
     assert!(matches!(world.run_job(job.clone(), false).await, Verdict::Again { .. }));
     assert_eq!(world.run_job(job, false).await, Verdict::Done);
