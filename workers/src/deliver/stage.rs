@@ -160,7 +160,7 @@ impl Deliver {
             biased;
             // between two messages of a stopped run; see `record_all`
             () = group.enough.notified() => {}
-            () = self.transport.attempt(group.route, load, tried) => {}
+            () = self.transport.attempt(group.rule, load, tried) => {}
         }
     }
 
