@@ -146,14 +146,15 @@ fn ingress_settings(settings: &Settings) -> ingress::Settings {
 pub(super) fn workers(settings: &Settings, stores: &Stores) -> Outcome<Vec<(&'static str, Part)>> {
     let prepare = Prepare::new(prepare_settings(settings, stores), prepare_ports(stores));
     let poll = PollSettings { concurrency: PREPARE_JOBS_MAX, ..PollSettings::default() };
-    let prepare =
-        Poller::new(Arc::clone(&stores.inbound), Arc::new(prepare), Arc::clone(&stores.clock), poll);
+    let (clock, ids) = (Arc::clone(&stores.clock), Arc::clone(&stores.ids));
+    let prepare = Poller::new(Arc::clone(&stores.inbound), Arc::new(prepare), clock, ids, poll);
     let transports = Arc::new(transports(settings, stores)?);
     let (deliver_settings, ports) = (deliver_settings(settings)?, deliver_ports(stores));
-    let (outbound, clock) = (Arc::clone(&stores.outbound), Arc::clone(&stores.clock));
+    let (outbound, clock, ids) =
+        (Arc::clone(&stores.outbound), Arc::clone(&stores.clock), Arc::clone(&stores.ids));
     let deliver = part(move |drain: CancellationToken| {
         let stage = Deliver::new(deliver_settings, ports, transports).drained_by(drain.clone());
-        Poller::new(outbound, Arc::new(stage), clock, PollSettings::default()).run(drain)
+        Poller::new(outbound, Arc::new(stage), clock, ids, PollSettings::default()).run(drain)
     });
     let sweep = sweep(settings, stores);
     Ok(vec![
