@@ -12,6 +12,7 @@ mod arrows_point_one_way;
 mod dev_keeps_mail_in_an_inbox;
 mod hostile_remotes_get_the_right_outcome;
 mod mistakes_of_a_configuration_are_reported_at_once;
+mod mx_routes_go_where_the_dns_says;
 mod other_mail_software_sends_in;
 mod postfix_takes_our_mail_and_relays_into_us;
 mod promise_1_250_means_durable;
