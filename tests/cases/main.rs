@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a case stands outside the edge and lives in real time")]
 
 mod a_4xx_is_tried_again_until_it_is_taken;
+mod a_domain_is_added_before_the_edge_ever_ran;
 mod a_draining_edge_finishes_what_it_began;
 mod a_health_answer_tells_whether_stores_can_be_written;
 mod a_large_message_is_streamed;

@@ -36,6 +36,13 @@ pub(crate) async fn open_stores(settings: &Settings) -> Outcome<Stores> {
     Ok(joined(&stores.map_err(|error| cannot_open(&error, Exit::NoInput))?, clock))
 }
 
+/// Opens the stores of an edge that may be running or may never have run, made where they are not there.
+pub(crate) async fn set_up_stores(settings: &Settings) -> Outcome<Stores> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let stores = wire::Stores::open(&urls(settings), Arc::clone(&clock)).await;
+    Ok(joined(&stores.map_err(|error| cannot_open(&error, Exit::Io))?, clock))
+}
+
 /// Opens the stores, made where they are not there, with the right to work their queues.
 pub(super) async fn make_stores(settings: &Settings) -> Outcome<(Stores, Box<dyn Send>)> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -83,6 +90,7 @@ fn mistakes(error: &WireError) -> Vec<Mistake> {
 }
 
 fn cannot_open(error: &WireError, exit: Exit) -> Failure {
+    let exit = if error.problems.iter().all(|problem| problem.forbidden) { Exit::Forbidden } else { exit };
     Failure::new(exit, error.to_string())
 }
 

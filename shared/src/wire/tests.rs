@@ -71,6 +71,18 @@ async fn the_default_puts_everything_below_one_folder() {
 }
 
 #[tokio::test]
+async fn a_folder_that_cannot_be_made_is_one_mistake_and_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let urls = StoreUrls::below(&file.join("data"));
+    let error = Stores::open(&urls, Arc::new(SystemClock)).await.err().unwrap();
+    assert_eq!(keys(&error), ["stores.spool"], "{error}");
+    let named = format!("stores.spool: {} cannot be made: ", file.display());
+    assert!(error.to_string().starts_with(&named), "{error}");
+}
+
+#[tokio::test]
 async fn parameters_of_a_queue_are_kept_to() {
     let folder = tempfile::tempdir().unwrap();
     let below = StoreUrls::below(folder.path());
