@@ -24,3 +24,4 @@ mod promise_5_every_bound_is_written_down;
 mod promise_6_anyone_can_ask_why;
 mod promise_7_messages_share_requests;
 mod signatures_verify_elsewhere;
+mod the_command_line_says_what_is_wrong;

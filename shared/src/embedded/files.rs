@@ -39,7 +39,10 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     make_folder(parent)?;
     match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists || !folder.is_dir() => {
-            let text = format!("{} cannot be made: {error}", folder.display());
+            let text = match error.kind() {
+                ErrorKind::AlreadyExists => format!("{} is there and is not a folder", folder.display()),
+                _ => format!("{} cannot be made: {error}", folder.display()),
+            };
             return Err(io::Error::new(error.kind(), text));
         }
         _ => {}
