@@ -50,7 +50,7 @@ A target is mx (the domain's own servers), smtp://host:port, inbox (.eml files) 
 The most specific DOMAIN wins: a.example.org, then *.example.org, then *.")]
 pub(crate) struct Dev {
     /// Listen for SMTP here; a loopback address, because mail for anywhere is taken from anyone.
-    #[arg(long, value_name = "ADDR", default_value = SMTP)]
+    #[arg(long, value_name = "ADDR", default_value = SMTP, value_parser = socket_address)]
     pub(crate) smtp: SocketAddr,
     /// Keep data in this folder.
     #[arg(long, value_name = "DIR", default_value = DATA)]
@@ -62,7 +62,7 @@ pub(crate) struct Dev {
     #[arg(long, value_name = "NAME", default_value = "localhost")]
     pub(crate) hostname: Domain,
     /// Answer GET /metrics and GET /health here.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = socket_address)]
     pub(crate) http: Option<SocketAddr>,
     /// What to log: a level, or directives such as info,ingress=debug.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
@@ -144,6 +144,7 @@ Examples:
   spoolway domain add example.com --selector mail --config spoolway.toml")]
     Add {
         /// The domain of the From addresses to sign.
+        #[arg(value_parser = signed_domain)]
         name: Domain,
         /// Call the keys NAMEr (RSA) and NAMEe (Ed25519) [default: s and the date, as s20261121].
         #[arg(long, value_name = "NAME")]
@@ -203,6 +204,19 @@ pub(crate) struct Send {
     pub(crate) json: bool,
 }
 
+fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write it as IP:PORT, such as 127.0.0.1:2525 or [::1]:2525")
+}
+
+/// A domain that a From address can have and DNS records be published for.
+fn signed_domain(text: &str) -> Result<Domain, String> {
+    let domain = Domain::parse(text).map_err(|error| error.to_string())?;
+    if domain.literal().is_some() || text.parse::<std::net::IpAddr>().is_ok() {
+        return Err("it is an address; only a domain can be signed for".to_owned());
+    }
+    Ok(domain)
+}
+
 fn reverse_path(text: &str) -> Result<ReversePath, shared::mail::AddressError> {
     let inner = text.strip_prefix('<').and_then(|text| text.strip_suffix('>')).unwrap_or(text);
     ReversePath::try_from(inner.to_owned())
@@ -248,6 +262,14 @@ mod tests {
         {
             let error = text.parse::<RouteRule>().unwrap_err();
             assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_no_domain_to_sign_for() {
+        assert!(signed_domain("example.com").is_ok());
+        for text in ["127.0.0.1", "[127.0.0.1]", "[IPv6:::1]", "a b"] {
+            assert!(signed_domain(text).is_err(), "{text}");
         }
     }
 

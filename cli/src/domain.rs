@@ -36,12 +36,6 @@ pub(crate) async fn add(
     screen: Screen,
     out: &mut dyn Write,
 ) -> Outcome {
-    if name.literal().is_some() {
-        return Err(Failure::new(
-            Exit::Usage,
-            format!("{name} is an address; only a domain can be signed for"),
-        ));
-    }
     if let Some(selector) = selector.filter(|selector| !is_selector(selector)) {
         let text =
             format!("`{}` is no selector; use up to 62 letters, digits and hyphens", selector.escape_debug());

@@ -16,7 +16,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::limits::{DRAIN_TIME, INGRESS_HEAD_START};
 use crate::settings::Settings;
 
-pub(crate) use join::{check_stores, generate_key, open_stores};
+pub(crate) use join::{check_stores, generate_key, open_stores, set_up_stores};
 
 /// The stores of an edge, open.
 pub(crate) struct Stores {

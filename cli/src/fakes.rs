@@ -40,8 +40,12 @@ pub(crate) fn state(
     due_at: Option<Timestamp>,
 ) -> DeliveryState {
     let status = if due_at.is_some() { RecipientStatus::Deferred } else { RecipientStatus::Delivered };
-    let recipient =
-        |to: &&str| RecipientState { address: to.parse().unwrap(), status, reply: replies.last().cloned() };
+    let recipient = |to: &&str| RecipientState {
+        address: to.parse().unwrap(),
+        status,
+        reply: replies.last().cloned(),
+        report: None,
+    };
     let attempt = |(n, reply): (u32, &Reply)| Attempt {
         number: n,
         began_at: after(u64::from(n) * 60 - 59),

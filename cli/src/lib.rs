@@ -108,9 +108,13 @@ fn run_domain(action: DomainAction, screen: Screen, out: &mut dyn Write) -> Outc
         generate: edge::generate_key,
     };
     match action {
-        DomainAction::Add { name, selector, place, json } => beside_edge(&place, |stores| async move {
-            domain::add(&ports(stores), &name, selector.as_deref(), json, screen, out).await
-        }),
+        // keys may be wanted before the edge runs for the first time
+        DomainAction::Add { name, selector, place, json } => {
+            let settings = settings_of(&place)?;
+            with_stores(edge::set_up_stores(&settings), |stores| async move {
+                domain::add(&ports(stores), &name, selector.as_deref(), json, screen, out).await
+            })
+        }
         DomainAction::List { place, json } => {
             beside_edge(&place, |stores| async move { domain::list(&ports(stores), json, screen, out).await })
         }
@@ -122,10 +126,7 @@ fn run_domain(action: DomainAction, screen: Screen, out: &mut dyn Write) -> Outc
 
 /// Runs `work` with the stores of an edge, which may be running or not. Makes nothing that is not there.
 fn beside_edge<F: Future<Output = Outcome>>(place: &Place, work: impl FnOnce(Stores) -> F) -> Outcome {
-    let settings = match &place.config {
-        Some(config) => serve::settings(Some(config), environment(), false, &mut io::sink())?,
-        None => Settings::new(dev::localhost(), place.data.clone().unwrap_or_else(|| PathBuf::from(DATA))),
-    };
+    let settings = settings_of(place)?;
     // a configuration may put every store elsewhere; each says for itself what it misses
     if place.config.is_none() && !settings.data.is_dir() {
         let text = format!(
@@ -134,10 +135,29 @@ fn beside_edge<F: Future<Output = Outcome>>(place: &Place, work: impl FnOnce(Sto
         );
         return Err(Failure::new(Exit::NoInput, text));
     }
+    with_stores(edge::open_stores(&settings), work)
+}
+
+/// The settings of the edge that is meant.
+fn settings_of(place: &Place) -> Outcome<Settings> {
+    match &place.config {
+        Some(config) => serve::settings(Some(config), environment(), false, &mut io::sink()),
+        None => {
+            let data = place.data.clone().unwrap_or_else(|| PathBuf::from(DATA));
+            Ok(Settings::new(dev::localhost(), data))
+        }
+    }
+}
+
+/// Runs `work` with the stores that `open` gives.
+fn with_stores<F: Future<Output = Outcome>>(
+    open: impl Future<Output = Outcome<Stores>>,
+    work: impl FnOnce(Stores) -> F,
+) -> Outcome {
     let _log = start_log(&Log { filter: "warn".parse().unwrap_or_default(), ..Log::default() })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::io("the runtime does not start", &error))?;
-    runtime.block_on(async { work(edge::open_stores(&settings).await?).await })
+    runtime.block_on(async { work(open.await?).await })
 }
 
 fn read_content(file: &Path) -> Outcome<Vec<u8>> {

@@ -31,7 +31,10 @@ pub(crate) fn settings(
         write_json(out, &Check::of(&mistakes))?;
         return Err(Failure::new(Exit::Config, ""));
     }
-    let source = config.map_or_else(|| "the environment".to_owned(), |file| file.display().to_string());
+    let source = config.map_or_else(
+        || "the environment (without --config FILE it says everything)".to_owned(),
+        |file| file.display().to_string(),
+    );
     let mut text = format!("{source} has {}", count(mistakes.len() as u64, "mistake"));
     for mistake in &mistakes {
         text += &format!("\n  {mistake}");

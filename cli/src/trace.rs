@@ -95,6 +95,8 @@ struct RecipientStory {
     address: Mailbox,
     status: RecipientStatus,
     reply: Option<ReplyStory>,
+    /// The DSN by which its sender was told; a message with a trace of its own.
+    report: Option<MessageId>,
 }
 
 #[derive(Debug, Serialize)]
@@ -256,6 +258,7 @@ impl From<&DeliveryState> for DeliveryStory {
             address: recipient.address.clone(),
             status: recipient.status,
             reply: recipient.reply.as_ref().map(ReplyStory::from),
+            report: recipient.report,
         };
         Self {
             destination: state.key.destination(),

@@ -17,6 +17,7 @@ pub use counters::SqliteCounters;
 pub use database::{Database, OpenError};
 pub use deliveries::SqliteDeliveries;
 pub use directory::SqliteDirectory;
+pub(crate) use files::make_folder;
 pub use keys::FileKeys;
 pub use lock::{EdgeLock, LockError};
 pub use queue::{QueueSettings, SqliteQueue};

@@ -62,6 +62,8 @@ pub struct Problem {
     pub key: &'static str,
     /// What is wrong, and what would be right.
     pub message: String,
+    /// Whether the operating system forbids it.
+    pub forbidden: bool,
 }
 
 impl fmt::Display for Problem {

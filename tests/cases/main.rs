@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a case stands outside the edge and lives in real time")]
 
 mod a_4xx_is_tried_again_until_it_is_taken;
+mod a_domain_is_added_before_the_edge_ever_ran;
 mod a_draining_edge_finishes_what_it_began;
 mod a_health_answer_tells_whether_stores_can_be_written;
 mod a_large_message_is_streamed;
@@ -15,6 +16,7 @@ mod dev_keeps_mail_in_an_inbox;
 mod every_log_line_of_a_message_names_it;
 mod hostile_remotes_get_the_right_outcome;
 mod mistakes_of_a_configuration_are_reported_at_once;
+mod mx_routes_go_where_the_dns_says;
 mod other_mail_software_sends_in;
 mod postfix_takes_our_mail_and_relays_into_us;
 mod promise_1_250_means_durable;
@@ -25,3 +27,4 @@ mod promise_5_every_bound_is_written_down;
 mod promise_6_anyone_can_ask_why;
 mod promise_7_messages_share_requests;
 mod signatures_verify_elsewhere;
+mod the_command_line_says_what_is_wrong;

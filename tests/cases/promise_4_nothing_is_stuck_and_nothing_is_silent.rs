@@ -12,11 +12,11 @@ fn every_message_ends_and_says_how() {
         .route("good.example", &good.route())
         .route("bad.example", &bad.route())
         .route("slow.example", &slow.route())
-        .route("void.example", "discard")
+        .route("*.void.example", "discard")
         .route("app.example", "inbox")
         .section("[retry]\nschedule = [\"1s\"]\nlifetime = \"3s\"");
     let edge = Edge::start(&setup);
-    let to = ["u@good.example", "u@bad.example", "u@slow.example", "u@void.example"];
+    let to = ["u@good.example", "u@bad.example", "u@slow.example", "u@deep.void.example"];
     let id = Client::submit(edge.smtp(), "sender@app.example", &to, &numbered_message(1, 2_000));
     let trace = edge.settled(&id);
     let ended = |domain: &str| {
@@ -28,9 +28,13 @@ fn every_message_ends_and_says_how() {
     assert_eq!(ended("good.example").0, "delivered");
     assert_eq!(ended("bad.example").0, "bounced");
     assert_eq!(ended("slow.example").0, "bounced");
-    let (status, reply) = ended("void.example");
+    let (status, reply) = ended("deep.void.example");
     assert_eq!(status, "discarded");
-    assert!(reply.contains("discard"), "the rule does not name itself: {reply}");
+    let rule = r#"discarded by route "*.void.example""#;
+    assert!(reply.contains(&rule.escape_debug().to_string()), "the rule does not name itself: {reply}");
+    let told = edge.run(&["trace", &id]);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains(rule), "{told}");
 
     let inbox = edge.folder().join("inbox");
     let dsns = harness::eventually("both bounces are in the sender's inbox", || {

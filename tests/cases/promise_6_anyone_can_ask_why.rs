@@ -32,6 +32,21 @@ fn a_trace_tells_the_whole_story() {
 }
 
 #[test]
+fn a_bounce_leads_to_its_report_which_has_a_story_too() {
+    let sink = Sink::scripted(Script::default().on(Step::Rcpt, Act::Say("550 5.1.1 nobody".into())));
+    let edge = Edge::start(&Setup::default().route("app.example", "inbox").route("*", &sink.route()));
+    let id = Client::submit(edge.smtp(), "a@app.example", &["u@bad.example"], &numbered_message(1, 500));
+    let recipient = &edge.settled(&id)["deliveries"][0]["recipients"][0];
+    let report = recipient["report"].as_str().expect("the bounce names its DSN");
+    let story = edge.settled(report);
+    assert_eq!(story["from"], "");
+    assert_eq!(story["recipients"][0], "a@app.example");
+    assert_eq!(story["deliveries"][0]["recipients"][0]["status"], "delivered");
+    let told = edge.run(&["trace", &id]);
+    assert!(String::from_utf8_lossy(&told.stdout).contains(report));
+}
+
+#[test]
 fn an_unknown_message_is_said_to_be_unknown() {
     let edge = Edge::start(&Setup::default().route("*", "discard"));
     let unknown = edge.run(&["trace", "0193a0b0c0d07000800000000000abcd-0"]);

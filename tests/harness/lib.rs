@@ -6,6 +6,7 @@
 
 mod address;
 mod client;
+mod dns;
 mod edge;
 mod message;
 mod peer;
@@ -15,6 +16,7 @@ mod wait;
 
 pub use address::loopback;
 pub use client::Client;
+pub use dns::{Dns, Zone};
 pub use edge::{Edge, Setup, program};
 pub use message::numbered_message;
 pub use peer::{Peer, peers_present};

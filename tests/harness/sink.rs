@@ -1,7 +1,7 @@
 //! A receiving server that does what its script says.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -120,9 +120,9 @@ impl Sink {
         Self::bind((super::loopback(), 0).into(), script)
     }
 
-    /// Starts a sink on port 2500 of `ip`.
-    pub fn on(ip: Ipv4Addr, port: u16, script: Script) -> Self {
-        Self::bind((ip, port).into(), script)
+    /// Starts a sink on this address; port 0 is any that is free.
+    pub fn on(ip: impl Into<IpAddr>, port: u16, script: Script) -> Self {
+        Self::bind((ip.into(), port).into(), script)
     }
 
     fn bind(address: SocketAddr, script: Script) -> Self {

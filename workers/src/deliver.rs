@@ -21,7 +21,7 @@ mod transports;
 pub use attempt::{Outcome, RecipientOutcome, Tried};
 pub(crate) use batch::{send_jobs, to_jobs};
 pub use limits::ClientLimits;
-pub use route::{Route, RouteError, Routes};
+pub use route::{Route, RouteError, Routes, Rule};
 pub use schedule::{DomainRetry, RetrySettings};
 pub use stage::{Deliver, DeliverPorts, DeliverSettings};
 pub use transport::Transport;

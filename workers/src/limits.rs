@@ -50,6 +50,11 @@ pub const PORT_PAUSE_MAX: Duration = Duration::from_secs(10);
 pub const HELD_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15 * 60));
 /// How long a job is left alone that a port or a panic got in the way of.
 pub const FAILED_PAUSE: Duration = Duration::from_secs(30);
+/// How long a job that was not done is left alone at least, after its first receive; it doubles with each further one, so that the
+/// receives a queue allows (50 unless set otherwise) outlast an outage of more than eight hours.
+pub const AGAIN_PAUSE: Duration = Duration::from_secs(5);
+/// The longest such pause, and so about how long after an outage the last job comes back.
+pub const AGAIN_PAUSE_MAX: Duration = Duration::from_secs(15 * 60);
 /// How soon a recipient is tried again whose bounce could not be put in.
 pub const REPORT_PAUSE: Duration = Duration::from_secs(5 * 60);
 
@@ -81,6 +86,9 @@ pub const SWEEP_PAUSE: Duration = Duration::from_secs(60);
 pub const SWEEP_LEASE: Duration = Duration::from_secs(15 * 60);
 /// Due deliveries taken from one shard at a time: with 64 shards, what a sweep holds in memory.
 pub const SWEEP_PAGE: usize = 32;
+/// Jobs that wait in the outbound queue before the sweep adds no more: what is sent to a queue that is full runs into the end of its
+/// lease there, and is sent again.
+pub const SWEEP_BACKLOG_MAX: u64 = 4096;
 /// Shards asked at a time.
 pub const SWEEP_SHARDS_MAX: usize = 8;
 /// Claims and items forgotten by one call, and calls a sweep.

@@ -5,7 +5,7 @@ mod job;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::port::{BATCH_MAX, Clock, Queue};
+use shared::port::{BATCH_MAX, Clock, Ids, Queue};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -46,9 +46,10 @@ impl Poller {
         queue: Arc<dyn Queue>,
         stage: Arc<dyn Stage>,
         clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
         settings: PollSettings,
     ) -> Self {
-        let worker = Arc::new(Worker::new(queue, stage, clock, settings.visibility));
+        let worker = Arc::new(Worker::new(queue, stage, clock, ids, settings.visibility));
         Self { worker, settings }
     }
 

@@ -19,10 +19,11 @@ pub trait Stage: Send + Sync {
 pub enum Verdict {
     /// Everything it asked for is done and durable: acknowledge it.
     Done,
-    /// It is not done: give it back to the queue, to be received again after this time. A job that never gets done ends in
-    /// the dead-letter queue by the number of its receives.
+    /// It is not done: give it back to the queue, to be received again after this time, and later the more often it has been
+    /// received ([`AGAIN_PAUSE`](crate::limits::AGAIN_PAUSE)). A job that never gets done ends in the dead-letter queue by the
+    /// number of its receives.
     Again {
-        /// How long to leave it alone.
+        /// How long to leave it alone at least; zero is at once, for a worker that stops and has nothing against the job.
         after: Duration,
     },
 }

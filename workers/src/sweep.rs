@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use self::packs::PackWalk;
 use crate::deliver::{send_jobs, to_jobs};
 use crate::limits::{
-    FORGET_PAGE, FORGET_PAGES_MAX, PACK_RETAIN, PACK_WALK_PAUSE, SWEEP_LEASE, SWEEP_PAGE, SWEEP_PAUSE,
-    SWEEP_SHARDS_MAX,
+    FORGET_PAGE, FORGET_PAGES_MAX, PACK_RETAIN, PACK_WALK_PAUSE, SWEEP_BACKLOG_MAX, SWEEP_LEASE, SWEEP_PAGE,
+    SWEEP_PAUSE, SWEEP_SHARDS_MAX,
 };
 
 /// How the sweep works.
@@ -29,6 +29,8 @@ pub struct SweepSettings {
     pub page: usize,
     /// Shards asked at a time.
     pub shards: usize,
+    /// Visible jobs in the outbound queue with which nothing more is leased until the next sweep. A page of each shard may go beyond it.
+    pub backlog: u64,
     /// Which packs are deleted; `None` where the store does that by itself.
     pub packs: Option<PackRetention>,
 }
@@ -56,6 +58,7 @@ impl Default for SweepSettings {
             lease: SWEEP_LEASE,
             page: SWEEP_PAGE,
             shards: SWEEP_SHARDS_MAX,
+            backlog: SWEEP_BACKLOG_MAX,
             packs: Some(PackRetention::default()),
         }
     }
@@ -137,11 +140,11 @@ impl Sweep {
         report
     }
 
-    /// Takes a page of each shard, sends them by destination, and goes on until no shard has more. The due times stay: who dies
-    /// between lease and send leaves the deliveries to become due again.
+    /// Takes a page of each shard, sends them by destination, and goes on until no shard has more or the queue has enough. The due
+    /// times stay: who dies between lease and send leaves the deliveries to become due again.
     async fn send_due(&self, report: &mut SweepReport) {
         let mut shards: Vec<u8> = (0..DUE_SHARDS).collect();
-        while !shards.is_empty() {
+        while !shards.is_empty() && self.queue_has_room(report).await {
             let asked = futures::stream::iter(shards.drain(..));
             let answers = asked.map(|shard| async move { (shard, self.lease(shard).await) });
             let answers = answers.buffer_unordered(self.settings.shards.max(1)).collect::<Vec<_>>().await;
@@ -163,6 +166,24 @@ impl Sweep {
             report.sent += sent;
             for cause in errors {
                 report.failed("due deliveries could not be sent", &cause);
+            }
+        }
+    }
+
+    /// Asked before anything is leased: what a queue cannot take now stays due, and is nobody's for the time of a lease otherwise.
+    async fn queue_has_room(&self, report: &mut SweepReport) -> bool {
+        match self.ports.outbound.depth().await {
+            Ok(depth) if depth.ready < self.settings.backlog => true,
+            Ok(depth) => {
+                tracing::warn!(
+                    ready = depth.ready,
+                    "the outbound queue is full; what is due waits in the state"
+                );
+                false
+            }
+            Err(cause) => {
+                report.failed("the outbound queue did not answer; what is due waits", &cause);
+                false
             }
         }
     }

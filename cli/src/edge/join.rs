@@ -36,6 +36,13 @@ pub(crate) async fn open_stores(settings: &Settings) -> Outcome<Stores> {
     Ok(joined(&stores.map_err(|error| cannot_open(&error, Exit::NoInput))?, clock))
 }
 
+/// Opens the stores of an edge that may be running or may never have run, made where they are not there.
+pub(crate) async fn set_up_stores(settings: &Settings) -> Outcome<Stores> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let stores = wire::Stores::open(&urls(settings), Arc::clone(&clock)).await;
+    Ok(joined(&stores.map_err(|error| cannot_open(&error, Exit::Io))?, clock))
+}
+
 /// Opens the stores, made where they are not there, with the right to work their queues.
 pub(super) async fn make_stores(settings: &Settings) -> Outcome<(Stores, Box<dyn Send>)> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -83,6 +90,7 @@ fn mistakes(error: &WireError) -> Vec<Mistake> {
 }
 
 fn cannot_open(error: &WireError, exit: Exit) -> Failure {
+    let exit = if error.problems.iter().all(|problem| problem.forbidden) { Exit::Forbidden } else { exit };
     Failure::new(exit, error.to_string())
 }
 
@@ -147,14 +155,15 @@ fn ingress_settings(settings: &Settings) -> ingress::Settings {
 pub(super) fn workers(settings: &Settings, stores: &Stores) -> Outcome<Vec<(&'static str, Part)>> {
     let prepare = Prepare::new(prepare_settings(settings, stores), prepare_ports(stores));
     let poll = PollSettings { concurrency: PREPARE_JOBS_MAX, ..PollSettings::default() };
-    let prepare =
-        Poller::new(Arc::clone(&stores.inbound), Arc::new(prepare), Arc::clone(&stores.clock), poll);
+    let (clock, ids) = (Arc::clone(&stores.clock), Arc::clone(&stores.ids));
+    let prepare = Poller::new(Arc::clone(&stores.inbound), Arc::new(prepare), clock, ids, poll);
     let transports = Arc::new(transports(settings, stores)?);
     let (deliver_settings, ports) = (deliver_settings(settings)?, deliver_ports(stores));
-    let (outbound, clock) = (Arc::clone(&stores.outbound), Arc::clone(&stores.clock));
+    let (outbound, clock, ids) =
+        (Arc::clone(&stores.outbound), Arc::clone(&stores.clock), Arc::clone(&stores.ids));
     let deliver = part(move |drain: CancellationToken| {
         let stage = Deliver::new(deliver_settings, ports, transports).drained_by(drain.clone());
-        Poller::new(outbound, Arc::new(stage), clock, PollSettings::default()).run(drain)
+        Poller::new(outbound, Arc::new(stage), clock, ids, PollSettings::default()).run(drain)
     });
     let sweep = sweep(settings, stores);
     Ok(vec![

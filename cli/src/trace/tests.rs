@@ -80,6 +80,20 @@ example.org
 }
 
 #[tokio::test]
+async fn a_bounce_names_the_message_that_tells_the_sender() {
+    let (id, report) = (message_id("a"), message_id("report"));
+    let no = Reply::new(550, (1, 1), "no such user");
+    let mut bounced = state(id, "example.org", &["bob@example.org"], &[no], None);
+    bounced.recipients[0].status = RecipientStatus::Bounced;
+    bounced.recipients[0].report = Some(report);
+    let told = trace(id, spool(id, &["bob@example.org"]), vec![bounced], false).await.unwrap();
+    let lines = format!(
+        "  bounced   bob@example.org  550 5.1.1 no such user\n            the sender is told by message {report}\n"
+    );
+    assert!(told.ends_with(&lines), "{told}");
+}
+
+#[tokio::test]
 async fn a_message_that_nobody_has_tried_yet_is_said_to_be_accepted() {
     let id = message_id("a");
     let told = trace(id, spool(id, &["bob@example.org"]), Vec::new(), false).await.unwrap();
@@ -116,7 +130,7 @@ async fn the_story_as_json_stays_as_it_is() {
             "deliveries": [{
                 "destination": "example.org",
                 "signed": ["s1._domainkey.example.com"],
-                "recipients": [{"address": "bob@example.org", "status": "deferred", "reply": reply}],
+                "recipients": [{"address": "bob@example.org", "status": "deferred", "reply": reply, "report": null}],
                 "attempts": [{
                     "number": 1,
                     "began_at": "2023-11-14T22:13:21Z",

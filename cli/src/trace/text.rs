@@ -83,6 +83,9 @@ fn write_delivery(
             screen.tint(tone, &format!("{word:<9}")),
             plain(recipient.address.as_str())
         )?;
+        if let Some(report) = recipient.report {
+            writeln!(out, "            the sender is told by message {report}")?;
+        }
     }
     if let Some(at) = delivery.next_attempt_by {
         let number = delivery.attempts.last().map_or(1, |attempt| attempt.number + 1);

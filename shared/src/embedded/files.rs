@@ -27,8 +27,8 @@ pub(super) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(PortError::unknown(what, error)))
 }
 
-/// Makes sure that a folder is there, and durably so, its parents included.
-pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+/// Makes sure that a folder is there, and durably so, its parents included. An error names the folder that could not be made.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
@@ -38,7 +38,13 @@ pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
     };
     make_folder(parent)?;
     match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists || !folder.is_dir() => return Err(error),
+        Err(error) if error.kind() != ErrorKind::AlreadyExists || !folder.is_dir() => {
+            let text = match error.kind() {
+                ErrorKind::AlreadyExists => format!("{} is there and is not a folder", folder.display()),
+                _ => format!("{} cannot be made: {error}", folder.display()),
+            };
+            return Err(io::Error::new(error.kind(), text));
+        }
         _ => {}
     }
     sync_folder(parent)

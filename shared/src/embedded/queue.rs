@@ -1,5 +1,6 @@
 //! A queue in SQLite, with SQS's semantics.
 
+mod dead;
 mod store;
 
 use std::sync::{Arc, Weak};

@@ -148,6 +148,9 @@ pub struct RecipientState {
     pub status: RecipientStatus,
     /// The last reply that concerned it, or our own words in that form.
     pub reply: Option<Reply>,
+    /// The DSN by which its sender was told that it was given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<MessageId>,
 }
 
 /// What became of a recipient.

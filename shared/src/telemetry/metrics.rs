@@ -34,7 +34,7 @@ impl Metrics {
 
     /// Metrics that only `work` is recorded in.
     #[cfg(test)]
-    pub(super) fn local(work: impl FnOnce()) -> Self {
+    pub(crate) fn local(work: impl FnOnce()) -> Self {
         let recorder = recorder();
         metrics::with_local_recorder(&recorder, work);
         Self(recorder.handle())

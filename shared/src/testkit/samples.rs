@@ -100,6 +100,7 @@ pub fn record(delivery: &Delivery, status: RecipientStatus) -> Record {
         address: recipient.address.clone(),
         status,
         reply: Some(reply.clone()),
+        report: None,
     };
     let next = match status {
         RecipientStatus::Deferred => Next::Due {

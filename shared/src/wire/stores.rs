@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::{Problem, StoreUrls, WireError, url};
 use crate::embedded::{
     Database, EdgeLock, FileKeys, FileSpool, LockError, OpenError, QueueSettings, SqliteCounters,
-    SqliteDeliveries, SqliteDirectory, SqliteQueue,
+    SqliteDeliveries, SqliteDirectory, SqliteQueue, make_folder,
 };
 use crate::port::{Clock, Counters, Deliveries, Directory, Keys, PortError, Queue, Spool};
 
@@ -137,6 +137,9 @@ impl Plan {
     }
 
     fn open(self, clock: &Arc<dyn Clock>, mode: Mode) -> Result<Stores, WireError> {
+        if let Mode::Make = mode {
+            self.make_folders()?;
+        }
         let mut opened = Opened { databases: BTreeMap::new(), mode };
         let mut problems = Problems::default();
         let spool = match mode {
@@ -188,17 +191,38 @@ impl Plan {
         }
     }
 
+    /// Makes the folders of all stores first, so that one that cannot be made is one mistake and not one of each store in it.
+    fn make_folders(&self) -> Result<(), WireError> {
+        let mut problems = Problems::default();
+        for (key, folder) in [("stores.spool", &self.spool), ("stores.keys", &self.keys)] {
+            make_folder(folder).unwrap_or_else(|error| problems.add_once(key, &error));
+        }
+        for (key, file) in [
+            ("stores.queue_inbound", &self.inbound.0),
+            ("stores.queue_outbound", &self.outbound.0),
+            ("stores.state", &self.state),
+            ("stores.directory", &self.directory),
+            ("stores.counters", &self.counters),
+        ] {
+            let made = folder_of(file).as_deref().map_or(Ok(()), make_folder);
+            made.unwrap_or_else(|error| problems.add_once(key, &error));
+        }
+        if problems.0.is_empty() { Ok(()) } else { Err(WireError { problems: problems.0 }) }
+    }
+
     /// The folders of the files that the owner of the queues works on.
     fn folders(&self) -> Vec<PathBuf> {
-        let folder = |file: &PathBuf| match file.parent() {
-            Some(folder) if folder != Path::new("") => folder.to_owned(),
-            _ => PathBuf::from("."),
-        };
+        let folder = |file: &PathBuf| folder_of(file).unwrap_or_else(|| PathBuf::from("."));
         let mut folders: Vec<_> = [&self.inbound.0, &self.outbound.0, &self.state].map(folder).into();
         folders.sort();
         folders.dedup();
         folders
     }
+}
+
+/// The folder that `file` is in, unless that is the current one.
+fn folder_of(file: &Path) -> Option<PathBuf> {
+    file.parent().filter(|folder| *folder != Path::new("")).map(Path::to_owned)
 }
 
 /// Databases by path: each is opened once.
@@ -244,7 +268,16 @@ struct Problems(Vec<Problem>);
 
 impl Problems {
     fn add(&mut self, key: &'static str, message: impl Display) {
-        self.0.push(Problem { key, message: message.to_string() });
+        self.0.push(Problem { key, message: message.to_string(), forbidden: false });
+    }
+
+    /// Adds what the operating system says, unless another store has told it.
+    fn add_once(&mut self, key: &'static str, error: &std::io::Error) {
+        let message = error.to_string();
+        if self.0.iter().all(|known| known.message != message) {
+            let forbidden = error.kind() == std::io::ErrorKind::PermissionDenied;
+            self.0.push(Problem { key, message, forbidden });
+        }
     }
 
     fn take<T>(&mut self, key: &'static str, read: Result<T, Vec<String>>) -> Option<T> {

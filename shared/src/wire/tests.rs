@@ -71,6 +71,17 @@ async fn the_default_puts_everything_below_one_folder() {
 }
 
 #[tokio::test]
+async fn a_folder_that_cannot_be_made_is_one_mistake_and_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let urls = StoreUrls::below(&file.join("data"));
+    let error = Stores::open(&urls, Arc::new(SystemClock)).await.err().unwrap();
+    assert_eq!(keys(&error), ["stores.spool"], "{error}");
+    assert_eq!(error.to_string(), format!("stores.spool: {} is there and is not a folder", file.display()));
+}
+
+#[tokio::test]
 async fn parameters_of_a_queue_are_kept_to() {
     let folder = tempfile::tempdir().unwrap();
     let below = StoreUrls::below(folder.path());

@@ -20,12 +20,12 @@ use super::record::Judged;
 use super::stage::DeliverPorts;
 use crate::limits::{DSN_HEADER_OCTETS_MAX, PORT_TRIES};
 
-/// Puts in one DSN for all failures of `judged`, whose sender is not null.
+/// Puts in one DSN for all failures of `judged`, whose sender is not null; tells which message it is.
 ///
 /// Its pack has a derived id, so that an attempt that is repeated after a crash makes the same report again and not a second
 /// one: of two packs the first stays, whatever the second says, and `prepare` prepares a pack once. The failed
 /// recipients are part of what the id is derived from: who fails only in the repetition is reported too.
-pub(super) async fn put_in(ports: &DeliverPorts, hostname: &str, judged: &Judged) -> PortResult<()> {
+pub(super) async fn put_in(ports: &DeliverPorts, hostname: &str, judged: &Judged) -> PortResult<MessageId> {
     let delivery = &judged.record.delivery;
     let id = PackId::derived(delivery.accepted_at, &seed(judged));
     let header = original_header(ports, delivery).await;
@@ -45,7 +45,7 @@ pub(super) async fn put_in(ports: &DeliverPorts, hostname: &str, judged: &Judged
     persist(&*ports.clock, PORT_TRIES, || send(ports, delivery, id)).await?;
     tracing::info!(message_id = %delivery.key.message, report_id = %MessageId { pack: id, n: 0 }, "DSN put in");
     metrics::counter!("spoolway_dsns_total").increment(1);
-    Ok(())
+    Ok(MessageId { pack: id, n: 0 })
 }
 
 fn seed(judged: &Judged) -> String {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shared::job::Delivery;
-use shared::mail::{EnhancedCode, Recipient, Reply, ReversePath, Timestamp};
+use shared::mail::{EnhancedCode, MessageId, Recipient, Reply, ReversePath, Timestamp};
 use shared::port::{DELAY_MAX, Next, RecipientState, RecipientStatus, Record};
 
 use super::{Outcome, RecipientOutcome, RetrySettings, Tried};
@@ -67,7 +67,7 @@ pub(super) fn judge(
                 (RecipientStatus::Bounced, final_reply)
             }
         };
-        recipients.push(RecipientState { address, status, reply: Some(reply) });
+        recipients.push(RecipientState { address, status, reply: Some(reply), report: None });
     }
     let mut record = Record { delivery, attempt, recipients, next: Next::Settled, forget_at: now + retain };
     let retry_at = next_try.and_then(|at| schedule(&mut record, now, at, retain));
@@ -94,6 +94,13 @@ fn next_delivery(record: &Record) -> Delivery {
 }
 
 impl Judged {
+    /// Notes the DSN that tells of the failures.
+    pub(super) fn told_by(&mut self, report: MessageId) {
+        for failure in &self.failures {
+            self.record.recipients[failure.at].report = Some(report);
+        }
+    }
+
     /// Takes the failures back, because their sender could not be told: these recipients are tried once more, and
     /// the others keep what they got.
     pub(super) fn try_failures_again(&mut self, now: Timestamp, retain: Duration) {

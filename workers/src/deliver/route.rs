@@ -71,6 +71,15 @@ pub struct Routes {
     fallback: Route,
 }
 
+/// One rule of the routes: what it is for, and what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule<'a> {
+    /// The pattern, as a configuration writes it.
+    pub pattern: &'a str,
+    /// How mail leaves.
+    pub route: &'a Route,
+}
+
 impl Routes {
     /// Routes with `fallback` where no rule fits.
     pub fn new(fallback: Route) -> Self {
@@ -84,7 +93,7 @@ impl Routes {
             return Ok(());
         }
         let pattern = match pattern.strip_prefix("*.") {
-            Some(parent) => format!(".{}", Domain::parse(parent)?),
+            Some(parent) => format!("*.{}", Domain::parse(parent)?),
             None => Domain::parse(pattern)?.to_string(),
         };
         self.rules.retain(|(known, _)| *known != pattern);
@@ -92,15 +101,18 @@ impl Routes {
         Ok(())
     }
 
-    /// How mail for `domain` leaves.
-    pub fn find(&self, domain: &Domain) -> &Route {
+    /// The rule for mail to `domain`.
+    pub fn find(&self, domain: &Domain) -> Rule<'_> {
         let domain = domain.as_str();
-        let fits =
-            |pattern: &str| pattern == domain || (pattern.starts_with('.') && domain.ends_with(pattern));
-        let rule = self.rules.iter().filter(|(pattern, _)| fits(pattern));
+        let fits = |pattern: &str| match pattern.strip_prefix('*') {
+            Some(parent) => domain.ends_with(parent),
+            None => pattern == domain,
+        };
+        let rules = self.rules.iter().filter(|(pattern, _)| fits(pattern));
         // of two patterns that fit one domain, the longer one is the more specific
-        rule.max_by_key(|(pattern, _)| pattern.trim_start_matches('.').len())
-            .map_or(&self.fallback, |(_, route)| route)
+        rules
+            .max_by_key(|(pattern, _)| pattern.trim_start_matches("*.").len())
+            .map_or(Rule { pattern: "*", route: &self.fallback }, |(pattern, route)| Rule { pattern, route })
     }
 }
 
@@ -109,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_specific_rule_wins() {
+    fn the_most_specific_rule_wins_and_names_itself() {
         let mut routes = Routes::new(Route::Inbox);
         for (pattern, route) in [
             ("*.example.org", "discard"),
@@ -118,15 +130,17 @@ mod tests {
         ] {
             routes.add(pattern, route.parse().unwrap()).unwrap();
         }
-        for (domain, route) in [
-            ("example.org", "inbox"),
-            ("x.example.org", "discard"),
-            ("a.example.org", "mx"),
-            ("x.a.example.org", "discard"),
-            ("x.b.example.org", "smtp://h.example:26"),
-            ("other.net", "inbox"),
+        for (domain, pattern, route) in [
+            ("example.org", "*", "inbox"),
+            ("x.example.org", "*.example.org", "discard"),
+            ("xexample.org", "*", "inbox"),
+            ("a.example.org", "a.example.org", "mx"),
+            ("x.a.example.org", "*.example.org", "discard"),
+            ("x.b.example.org", "*.b.example.org", "smtp://h.example:26"),
+            ("other.net", "*", "inbox"),
         ] {
-            assert_eq!(routes.find(&domain.parse().unwrap()).to_string(), route, "{domain}");
+            let rule = routes.find(&domain.parse().unwrap());
+            assert_eq!((rule.pattern, rule.route.to_string().as_str()), (pattern, route), "{domain}");
         }
     }
 

@@ -156,7 +156,7 @@ impl Deliver {
             () = run.stop.cancelled() => return,
             permit = self.connections.acquire() => permit,
         };
-        self.transport.attempt(group.route, load, tried).await;
+        self.transport.attempt(group.rule, load, tried).await;
     }
 
     fn until(&self, until: shared::mail::Timestamp) -> Duration {

@@ -4,13 +4,15 @@ use async_trait::async_trait;
 use shared::job::Delivery;
 use tokio::sync::mpsc::Sender;
 
-use super::{Route, Tried};
+use super::{Rule, Tried};
 
 /// What carries mail out of the edge.
 #[async_trait]
 pub trait Transport: Send + Sync {
     /// Makes one attempt at each of `deliveries`, one after the other, and hands each to `tried` exactly once, as
     /// soon as its outcome is known. A place in `tried` is reserved before an attempt begins: once `tried` is closed none begins,
-    /// those under way are finished and handed over, and somebody else makes the others. All leave by `route`; for [`Route::Mx`] they have one domain.
-    async fn attempt(&self, route: &Route, deliveries: Vec<Delivery>, tried: &Sender<Tried>);
+    /// those under way are finished and handed over, and somebody else makes the others. All leave by the route of `rule`; for
+    /// [`Route::Mx`](super::Route::Mx) they have one domain, and for [`Route::Discard`](super::Route::Discard) `rule` is that of
+    /// them all.
+    async fn attempt(&self, rule: Rule<'_>, deliveries: Vec<Delivery>, tried: &Sender<Tried>);
 }

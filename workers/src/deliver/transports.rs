@@ -16,7 +16,7 @@ use super::outcome::Failure;
 use super::pending::{Pending, Reporter};
 use super::smtp::tls::Opportunistic;
 use super::smtp::{self, Desk, Packs};
-use super::{ClientLimits, Outcome, Route, Transport, Tried};
+use super::{ClientLimits, Outcome, Route, Rule, Transport, Tried};
 
 /// How the transports behave.
 #[derive(Debug, Clone)]
@@ -76,18 +76,18 @@ impl Transports {
 
 #[async_trait]
 impl Transport for Transports {
-    async fn attempt(&self, route: &Route, deliveries: Vec<Delivery>, tried: &mpsc::Sender<Tried>) {
+    async fn attempt(&self, rule: Rule<'_>, deliveries: Vec<Delivery>, tried: &mpsc::Sender<Tried>) {
         let Some(domain) = deliveries.first().map(|delivery| delivery.key.domain.clone()) else { return };
         let clock = self.ports.clock.as_ref();
         let now = clock.now();
         let mut desk = Desk {
             packs: Packs::new(self.ports.spool.clone()),
-            reporter: Reporter { tried, clock, route: route.to_string() },
+            reporter: Reporter { tried, clock, route: rule.route.to_string() },
             until: now + self.settings.limits.call,
         };
         let queue: VecDeque<Pending<'_>> =
             deliveries.into_iter().map(|delivery| Pending::new(delivery, now)).collect();
-        match route {
+        match rule.route {
             Route::Mx => match Targets::of_domain(&self.settings, &self.ports, &domain).await {
                 Ok(targets) => self.deliver(targets, queue, &mut desk).await,
                 Err(failure) => desk.reporter.fail(queue, &failure, None).await,
@@ -97,7 +97,7 @@ impl Transport for Transports {
                 self.deliver(targets, queue, &mut desk).await;
             }
             Route::Inbox => self.keep(queue, &mut desk).await,
-            Route::Discard => discard(queue, &desk).await,
+            Route::Discard => discard(rule.pattern, queue, &desk).await,
         }
     }
 }
@@ -129,10 +129,10 @@ impl Transports {
     }
 }
 
-async fn discard<'a>(queue: VecDeque<Pending<'a>>, desk: &Desk<'a>) {
+async fn discard<'a>(pattern: &str, queue: VecDeque<Pending<'a>>, desk: &Desk<'a>) {
+    let reply = Reply::new(250, (0, 0), format!("discarded by route \"{pattern}\""));
     for mut pending in queue {
-        let text = format!("discarded by the route {}=discard", pending.delivery.key.domain);
-        pending.settle_rest(Outcome::Discarded, &Reply::new(250, (0, 0), text));
+        pending.settle_rest(Outcome::Discarded, &reply);
         desk.reporter.report(pending, None).await;
     }
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{PollSettings, Poller};
 use crate::limits::{FAILED_PAUSE, VISIBILITY};
-use crate::testing::{World, idle};
+use crate::testing::{SeededIds, World, idle};
 use crate::{Stage, Verdict};
 
 /// Does what the job says: `done`, `again`, `panic`, or `wait` until it is let go.
@@ -59,7 +59,8 @@ fn start(concurrency: usize) -> Loop {
     });
     let settings = PollSettings { concurrency, ..PollSettings::default() };
     let clock: Arc<dyn Clock> = world.clock.clone();
-    let poller = Poller::new(world.outbound.clone(), stage.clone(), clock, settings);
+    let poller =
+        Poller::new(world.outbound.clone(), stage.clone(), clock, Arc::new(SeededIds::new(1)), settings);
     let drain = CancellationToken::new();
     let task = tokio::spawn(poller.run(drain.clone()));
     Loop { world, stage, drain, task }

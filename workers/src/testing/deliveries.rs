@@ -80,8 +80,12 @@ impl FakeDeliveries {
 }
 
 fn new_item(delivery: &Delivery) -> DeliveryState {
-    let waiting =
-        |address| RecipientState { address, status: shared::port::RecipientStatus::Deferred, reply: None };
+    let waiting = |address| RecipientState {
+        address,
+        status: shared::port::RecipientStatus::Deferred,
+        reply: None,
+        report: None,
+    };
     DeliveryState {
         key: delivery.key.clone(),
         tenant: delivery.tenant.clone(),

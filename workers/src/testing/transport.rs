@@ -9,7 +9,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::watch;
 
 use super::{FakeDeliveries, Gate};
-use crate::deliver::{Outcome, RecipientOutcome, Route, Transport, Tried};
+use crate::deliver::{Outcome, RecipientOutcome, Rule, Transport, Tried};
 
 /// Servers that answer by the local part: `ok…`, `later…`, `never…`, `gone…` (discarded); `flaky…` is deferred once. Mail to
 /// a domain with `slow` waits until it is let through.
@@ -64,8 +64,8 @@ impl FakeTransport {
 
 #[async_trait]
 impl Transport for FakeTransport {
-    async fn attempt(&self, route: &Route, deliveries: Vec<Delivery>, tried: &Sender<Tried>) {
-        self.calls.lock().unwrap().push((route.to_string(), deliveries.len()));
+    async fn attempt(&self, rule: Rule<'_>, deliveries: Vec<Delivery>, tried: &Sender<Tried>) {
+        self.calls.lock().unwrap().push((rule.route.to_string(), deliveries.len()));
         for delivery in deliveries {
             let Ok(place) = tried.reserve().await else { return };
             self.begun.lock().unwrap().push(format!("{} {}", delivery.key.domain, delivery.attempt));
@@ -82,7 +82,7 @@ impl Transport for FakeTransport {
                 number: delivery.attempt,
                 began_at,
                 ended_at: self.clock.now(),
-                route: route.to_string(),
+                route: rule.route.to_string(),
                 host: Some("mx.remote.example".to_owned()),
                 peer: Some("192.0.2.1:25".to_owned()),
                 tls: None,

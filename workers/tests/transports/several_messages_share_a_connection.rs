@@ -1,7 +1,7 @@
 use workers::deliver::{Outcome, Transport as _};
 
 use crate::server::{Act, Asked, Server, say};
-use crate::world::{World, outcomes, smart_host};
+use crate::world::{World, outcomes, rule, smart_host};
 
 const PIPELINING: &[&str] = &["PIPELINING"];
 const NONE: &[&str] = &[];
@@ -191,7 +191,7 @@ async fn once_the_caller_has_closed_what_was_sent_is_handed_over_and_nothing_els
         let (tried, mut back) = tokio::sync::mpsc::channel(64);
         let route = smart_host(server.port());
         let attempt = async {
-            transports.attempt(&route, messages, &tried).await;
+            transports.attempt(rule(&route), messages, &tried).await;
             drop(tried);
         };
         let close_after_first = async {

@@ -2,7 +2,7 @@ use shared::job::Delivery;
 use workers::deliver::Transport as _;
 use workers::deliver::{Outcome, Route};
 
-use crate::world::{World, outcome, outcomes};
+use crate::world::{World, outcome, outcomes, rule};
 
 #[tokio::test]
 async fn the_file_is_the_message_behind_its_envelope() {
@@ -36,7 +36,7 @@ async fn deliveries_of_one_message_meet_in_one_file_however_often_and_however_cl
     let transports = world.transports();
     let (tried, mut back) = tokio::sync::mpsc::channel(64);
     let all: Vec<Delivery> = (0..8).map(|n| also_to(&message, &format!("c{}@example.org", n % 4))).collect();
-    let attempts = all.into_iter().map(|each| transports.attempt(&Route::Inbox, vec![each], &tried));
+    let attempts = all.into_iter().map(|each| transports.attempt(rule(&Route::Inbox), vec![each], &tried));
     futures::future::join_all(attempts).await;
     drop(tried);
     while let Some(tried) = back.recv().await {

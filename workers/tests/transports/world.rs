@@ -20,7 +20,9 @@ use shared::port::{
     Spool, SpoolWriter, Tlsa,
 };
 use tokio::sync::mpsc;
-use workers::deliver::{ClientLimits, Outcome, Route, TransportPorts, TransportSettings, Transports, Tried};
+use workers::deliver::{
+    ClientLimits, Outcome, Route, Rule, TransportPorts, TransportSettings, Transports, Tried,
+};
 
 pub struct World {
     pub spool: Arc<FakeSpool>,
@@ -90,7 +92,7 @@ impl World {
         let expected = deliveries.len();
         let (tried, mut back) = mpsc::channel(64);
         let transports = self.transports();
-        let attempt = transports.attempt(route, deliveries, &tried);
+        let attempt = transports.attempt(rule(route), deliveries, &tried);
         tokio::time::timeout(Duration::from_secs(30), attempt).await.expect("an attempt must not get stuck");
         drop(tried);
         let mut all = Vec::new();
@@ -128,6 +130,11 @@ impl World {
             expires_at: Timestamp::from_millis(1),
         }
     }
+}
+
+/// The rule of an edge with this one route.
+pub fn rule(route: &Route) -> Rule<'_> {
+    Rule { pattern: "*", route }
 }
 
 pub fn smart_host(port: u16) -> Route {

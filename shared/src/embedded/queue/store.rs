@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::super::database::atomically;
-use super::QueueSettings;
+use super::{QueueSettings, dead};
 use crate::mail::Timestamp;
 use crate::port::{Depth, Outgoing, Receipt};
 
@@ -108,6 +108,8 @@ pub(super) fn receive(
                 "UPDATE queue_entry SET dead_at = ?2, receives = receives - 1 WHERE id = ?1",
             )?;
             bury.execute(params![turn.id, now.millis()])?;
+            // within the transaction: one that is rolled back tells it twice, and none is silent
+            dead::tell(queue, settings.receives_max, &body(db, *turn)?);
         }
         // the dead have taken the place of others that may be there
         if worn.is_empty() {

@@ -1,9 +1,9 @@
-//! Deliveries that share a connection: those of one route target and, for `mx`, one domain.
+//! Deliveries that share a connection: those of one route target and, for `mx`, one domain. Where none is made, those of one rule.
 
 use shared::job::Delivery;
 use shared::mail::Domain;
 
-use super::super::{Route, Routes};
+use super::super::{Route, Routes, Rule};
 
 /// The groups of a run.
 pub(super) struct Groups<'a> {
@@ -12,7 +12,8 @@ pub(super) struct Groups<'a> {
 
 /// Deliveries for one call of the transport.
 pub(super) struct Group<'a> {
-    pub(super) route: &'a Route,
+    /// The rule of the first of them.
+    pub(super) rule: Rule<'a>,
     /// The domain, for [`Route::Mx`].
     domain: Option<Domain>,
 }
@@ -23,12 +24,12 @@ impl<'a> Groups<'a> {
         let mut groups = Self { groups: Vec::new() };
         let mut loads: Vec<Vec<Delivery>> = Vec::new();
         for delivery in deliveries {
-            let route = routes.find(&delivery.key.domain);
-            match groups.position(route, &delivery.key.domain) {
+            let rule = routes.find(&delivery.key.domain);
+            match groups.position(rule, &delivery.key.domain) {
                 Some(at) => loads[at].push(delivery),
                 None => {
-                    let domain = (*route == Route::Mx).then(|| delivery.key.domain.clone());
-                    groups.groups.push(Group { route, domain });
+                    let domain = (*rule.route == Route::Mx).then(|| delivery.key.domain.clone());
+                    groups.groups.push(Group { rule, domain });
                     loads.push(vec![delivery]);
                 }
             }
@@ -40,9 +41,14 @@ impl<'a> Groups<'a> {
         self.groups.iter()
     }
 
-    fn position(&self, route: &Route, domain: &Domain) -> Option<usize> {
-        let fits =
-            |group: &Group<'_>| group.route == route && group.domain.as_ref().is_none_or(|own| own == domain);
+    fn position(&self, rule: Rule<'_>, domain: &Domain) -> Option<usize> {
+        let fits = |group: &Group<'_>| match rule.route {
+            // what is discarded names its rule
+            Route::Discard => group.rule == rule,
+            Route::Mx | Route::SmartHost { .. } | Route::Inbox => {
+                group.rule.route == rule.route && group.domain.as_ref().is_none_or(|own| own == domain)
+            }
+        };
         // jobs are sorted by destination: it is nearly always the last one
         self.groups.iter().rposition(fits)
     }

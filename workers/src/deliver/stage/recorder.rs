@@ -102,10 +102,13 @@ impl Deliver {
 
     /// Tells the sender of those who are given up. If that cannot be done they are not given up yet.
     async fn report(&self, mut judged: Judged) -> Judged {
-        if let Err(cause) = dsn::put_in(&self.ports, &self.settings.hostname, &judged).await {
-            let message = judged.record.delivery.key.message;
-            tracing::error!(message_id = %message, cause = cause.chain(), "a DSN could not be put in; its recipients are tried again");
-            judged.try_failures_again(self.ports.clock.now(), self.settings.retain);
+        match dsn::put_in(&self.ports, &self.settings.hostname, &judged).await {
+            Ok(report) => judged.told_by(report),
+            Err(cause) => {
+                let message = judged.record.delivery.key.message;
+                tracing::error!(message_id = %message, cause = cause.chain(), "a DSN could not be put in; its recipients are tried again");
+                judged.try_failures_again(self.ports.clock.now(), self.settings.retain);
+            }
         }
         judged
     }

@@ -4,6 +4,8 @@ use shared::job::{DeliverJob, Job};
 use shared::mail::ReversePath;
 use shared::port::RecipientStatus::{Bounced, Deferred, Delivered, Discarded};
 
+use super::groups::Groups;
+use crate::deliver::{Route, Routes};
 use crate::limits::{RECORD_ROUNDS, RECORD_TRIES};
 use crate::testing::{Fault, World, delivery, drive, idle};
 use crate::{Stage, Verdict};
@@ -39,6 +41,18 @@ async fn deliveries_that_can_share_a_connection_do() {
     calls.sort();
     let relay = "smtp://relay.example:25".to_owned();
     assert_eq!(calls, [("mx".to_owned(), 1), ("mx".to_owned(), 2), (relay, 2)]);
+}
+
+#[test]
+fn what_is_discarded_goes_by_its_own_rule_each() {
+    let mut routes = Routes::new(Route::Inbox);
+    for pattern in ["a.example", "*.example"] {
+        routes.add(pattern, Route::Discard).unwrap();
+    }
+    let job = ["a.example", "b.example", "c.example"].map(|domain| delivery(domain, &["gone"]));
+    let (groups, loads) = Groups::new(&routes, job.into());
+    let rules: Vec<&str> = groups.iter().map(|group| group.rule.pattern).collect();
+    assert_eq!((rules, loads.iter().map(Vec::len).collect()), (vec!["a.example", "*.example"], vec![1, 2]));
 }
 
 #[tokio::test]

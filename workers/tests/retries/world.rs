@@ -1,0 +1,174 @@
+//! The embedded stores, a deliver worker, a sweep, and a remote that counts what it takes.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use shared::job::{DeliverJob, Delivery, Job};
+use shared::mail::{Mailbox, Reply, TenantId};
+use shared::port::{Attempt, BATCH_MAX, Clock, Deliveries, Depth, Outgoing, Queue};
+use shared::testkit::{Faults, Faulty, ManualClock, SeededIds, TempStores, samples};
+use tokio::sync::mpsc::Sender;
+use workers::deliver::{
+    Deliver, DeliverPorts, DeliverSettings, Outcome, RecipientOutcome, RetrySettings, Route, Routes, Rule,
+    Transport, Tried,
+};
+use workers::sweep::{Sweep, SweepPorts, SweepReport, SweepSettings};
+use workers::{Stage, Verdict};
+
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+
+pub(crate) struct World {
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) remote: Arc<Remote>,
+    /// Of the state and of the outbound queue.
+    pub(crate) faults: Arc<Faults>,
+    pub(crate) outbound: Arc<dyn Queue>,
+    pub(crate) deliveries: Arc<dyn Deliveries>,
+    pub(crate) stage: Arc<Deliver>,
+    stores: TempStores,
+}
+
+impl World {
+    /// A world whose remote defers the first attempt at everything; the next one is `pause` later, to the millisecond.
+    pub(crate) async fn deferring_for(pause: Duration) -> Self {
+        let clock = Arc::new(ManualClock::default());
+        let stores = TempStores::open(clock.clone()).await;
+        let faults = Faults::new(1);
+        let remote = Arc::new(Remote::new(clock.clone()));
+        let outbound: Arc<dyn Queue> = Faulty::new(stores.stores.outbound.clone(), &faults);
+        let deliveries: Arc<dyn Deliveries> = Faulty::new(stores.stores.deliveries.clone(), &faults);
+        let retry = RetrySettings { schedule: vec![pause], jitter: 0.0, ..RetrySettings::default() };
+        let settings =
+            DeliverSettings { routes: Routes::new(Route::Mx), retry, ..DeliverSettings::default() };
+        let ports = DeliverPorts {
+            spool: stores.stores.spool.clone(),
+            inbound: stores.stores.inbound.clone(),
+            outbound: outbound.clone(),
+            deliveries: deliveries.clone(),
+            clock: clock.clone(),
+            ids: Arc::new(SeededIds::new(1)),
+        };
+        let stage = Arc::new(Deliver::new(settings, ports, remote.clone()));
+        Self { clock, remote, faults, outbound, deliveries, stage, stores }
+    }
+
+    /// Puts a first attempt at `address` into the outbound queue.
+    pub(crate) async fn send(&self, address: &str) {
+        self.put(DeliverJob::new(vec![samples::delivery(&[address])], false).encode()).await;
+    }
+
+    pub(crate) async fn put(&self, body: String) {
+        let job = Outgoing { body, delay: Duration::ZERO, tenant: TenantId::default() };
+        assert!(self.outbound.send(vec![job]).await.unwrap().iter().all(Result::is_ok));
+    }
+
+    /// Works off what is visible in the outbound queue; gives the bodies of the jobs.
+    pub(crate) async fn work(&self) -> Vec<String> {
+        let mut bodies = Vec::new();
+        loop {
+            let received = self.outbound.receive(BATCH_MAX, Duration::ZERO).await.unwrap();
+            if received.is_empty() {
+                return bodies;
+            }
+            for one in received {
+                match self.stage.run(&one.body).await {
+                    Verdict::Done => self.outbound.ack(&one.receipt).await.unwrap(),
+                    Verdict::Again { after } => self.outbound.release(&one.receipt, after).await.unwrap(),
+                }
+                bodies.push(one.body);
+            }
+        }
+    }
+
+    /// Takes every visible job out of the queue; nobody works it off.
+    pub(crate) async fn lose(&self) -> usize {
+        let received = self.outbound.receive(BATCH_MAX, Duration::ZERO).await.unwrap();
+        for one in &received {
+            self.outbound.ack(&one.receipt).await.unwrap();
+        }
+        received.len()
+    }
+
+    pub(crate) fn sweeper(&self, settings: SweepSettings) -> Sweep {
+        let ports = SweepPorts {
+            spool: self.stores.stores.spool.clone(),
+            outbound: self.outbound.clone(),
+            deliveries: self.deliveries.clone(),
+            clock: self.clock.clone(),
+        };
+        Sweep::new(settings, ports)
+    }
+
+    /// Sweeps once; tells how many deliveries went to the queue.
+    pub(crate) async fn sweep(&self) -> usize {
+        let SweepReport { sent, errors, .. } = self.sweeper(SweepSettings::default()).run_once().await;
+        assert_eq!(errors, Vec::<String>::new());
+        sent
+    }
+
+    pub(crate) async fn depth(&self) -> Depth {
+        self.outbound.depth().await.unwrap()
+    }
+}
+
+/// A server that defers the first attempt at each delivery and takes the next.
+pub(crate) struct Remote {
+    clock: Arc<ManualClock>,
+    attempts: AtomicUsize,
+    taken: Mutex<HashMap<Mailbox, usize>>,
+}
+
+impl Remote {
+    fn new(clock: Arc<ManualClock>) -> Self {
+        Self { clock, attempts: AtomicUsize::new(0), taken: Mutex::default() }
+    }
+
+    /// How many attempts were made at it.
+    pub(crate) fn attempts(&self) -> usize {
+        self.attempts.load(Ordering::SeqCst)
+    }
+
+    /// How often it said 250, for each recipient.
+    pub(crate) fn taken(&self) -> Vec<usize> {
+        self.taken.lock().unwrap().values().copied().collect()
+    }
+}
+
+#[async_trait]
+impl Transport for Remote {
+    async fn attempt(&self, rule: Rule<'_>, deliveries: Vec<Delivery>, tried: &Sender<Tried>) {
+        for delivery in deliveries {
+            self.attempts.fetch_add(1, Ordering::SeqCst);
+            let (outcome, reply) = match delivery.attempt {
+                1 => (Outcome::Deferred, samples::busy()),
+                _ => (Outcome::Delivered, samples::accepted()),
+            };
+            let outcomes = delivery.recipients.iter().map(|recipient| {
+                let address = recipient.address.clone();
+                if outcome == Outcome::Delivered {
+                    *self.taken.lock().unwrap().entry(address.clone()).or_default() += 1;
+                }
+                RecipientOutcome { address, outcome, reply: reply.clone() }
+            });
+            let outcomes = outcomes.collect();
+            let attempt = attempt(&delivery, rule.route, self.clock.as_ref(), reply);
+            tried.send(Tried { delivery, attempt, outcomes }).await.unwrap();
+        }
+    }
+}
+
+fn attempt(delivery: &Delivery, route: &Route, clock: &dyn Clock, reply: Reply) -> Attempt {
+    Attempt {
+        number: delivery.attempt,
+        began_at: clock.now(),
+        ended_at: clock.now(),
+        route: route.to_string(),
+        host: None,
+        peer: None,
+        tls: None,
+        reply,
+    }
+}
