@@ -18,6 +18,7 @@ use tracing::{debug, info};
 
 use crate::BareLf;
 use crate::edge::Edge;
+use crate::limits::REPLIES_OCTETS_KEPT;
 use crate::policy;
 use crate::receive::Receiving;
 use crate::smtp::{Action, Config, Output, Session, Verdict};
@@ -26,9 +27,6 @@ thread_local! {
     /// What every read of this thread goes into: a connection that waits holds no buffer.
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
-
-/// An empty reply buffer over this size is freed.
-const REPLIES_OCTETS_KEPT: usize = 1024;
 
 /// When the server is to go away.
 #[derive(Clone, Default)]

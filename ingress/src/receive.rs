@@ -9,12 +9,8 @@ use tracing::warn;
 
 use crate::commit::is_durable;
 use crate::edge::Edge;
+use crate::limits::{GROWTH_OCTETS_MAX, ROOM_OCTETS_MIN};
 use crate::smtp::Setback;
-
-/// With less room than this, more is asked for before the next read.
-const ROOM_OCTETS_MIN: usize = 4 * 1024;
-/// Most that is asked for at once while a message grows.
-const GROWTH_OCTETS_MAX: usize = 64 * 1024;
 
 /// Memory and pack of a message being received. Dropped, it leaves nothing behind but what the spool's upkeep removes.
 #[derive(Default)]

@@ -7,10 +7,8 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Durability;
+use crate::limits::embedded::TRANSACTION_MAX;
 use crate::port::{PortError, PortResult};
-
-/// Most operations of one transaction; it bounds how long the first one waits for the others.
-const TRANSACTION_MAX: usize = 256;
 
 /// An operation whose types are forgotten.
 pub(super) trait Task: Send {
