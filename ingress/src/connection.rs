@@ -140,9 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if let Err(error) = self.converse(&drain).await {
             debug!(client = %self.dialogue.client, %error, "connection lost");
         }
-        if let Some(mut receiving) = self.receiving.take() {
-            receiving.give_up().await;
-        }
+        self.give_up().await;
     }
 
     async fn converse(&mut self, drain: &Drain) -> io::Result<()> {
@@ -282,7 +280,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn hold_content(&mut self) {
         let Self { dialogue, receiving: Some(receiving), .. } = self else { return };
         if dialogue.session.is_discarding() {
-            return receiving.give_up().await;
+            return receiving.give_up(&dialogue.edge).await;
         }
         let edge = Arc::clone(&dialogue.edge);
         let mut held = Ok(());
@@ -304,14 +302,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if let Err(setback) = held {
             dialogue.session.refuse_content(setback);
             dialogue.out.content = Vec::new();
-            receiving.give_up().await;
+            receiving.give_up(&edge).await;
         }
     }
 
     async fn give_up(&mut self) {
         self.dialogue.out.content = Vec::new();
         if let Some(mut receiving) = self.receiving.take() {
-            receiving.give_up().await;
+            receiving.give_up(&self.dialogue.edge).await;
         }
     }
 

@@ -101,7 +101,7 @@ impl Receiving {
             match (written, self.streaming.take()) {
                 (Ok(()), Some(streaming)) => streaming.commit(edge, facts).await,
                 (Err(setback), streaming) => {
-                    abort(streaming).await;
+                    abort(edge, streaming).await;
                     Err(setback)
                 }
                 (Ok(()), None) => Err(Setback::NotDurable),
@@ -111,10 +111,10 @@ impl Receiving {
     }
 
     /// Gives the message up: its memory, and what the spool has of it.
-    pub(crate) async fn give_up(&mut self) {
+    pub(crate) async fn give_up(&mut self, edge: &Edge) {
         self.memory = None;
         if self.streaming.is_some() {
-            Box::pin(abort(self.streaming.take())).await;
+            Box::pin(abort(edge, self.streaming.take())).await;
         }
     }
 }
@@ -127,11 +127,13 @@ async fn wait_for_memory(edge: &Edge, octets: u32) -> Result<OwnedSemaphorePermi
     }
 }
 
-async fn abort(streaming: Option<Box<Streaming>>) {
-    if let Some(streaming) = streaming
-        && let Err(error) = streaming.pack.abort().await
-    {
-        warn!(pack = %streaming.id, error = error.chain(), "a pack given up could not be removed; upkeep will");
+/// Where the spool has stopped answering, its upkeep removes the pack: nobody waits for it here.
+async fn abort(edge: &Edge, streaming: Option<Box<Streaming>>) {
+    let Some(streaming) = streaming else { return };
+    let Streaming { id, pack } = *streaming;
+    let aborted = edge.ports.clock.timeout(edge.limits.commit_timeout, pack.abort()).await;
+    if let Err(error) = aborted.unwrap_or_else(|| Err(too_slow())) {
+        warn!(pack = %id, error = error.chain(), "a pack given up could not be removed; upkeep will");
     }
 }
 
