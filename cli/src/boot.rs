@@ -1,17 +1,13 @@
 //! The life of an edge in one process: build, announce, serve, drain.
 
-use std::time::Duration;
-
 use tokio_util::sync::CancellationToken;
 
 use crate::descriptors;
 use crate::edge::{Edge, Running};
 use crate::exit::{Failure, Outcome};
+use crate::limits::THREADS_TIME;
 use crate::settings::Settings;
 use crate::signal::Signals;
-
-/// Longest wait, at the very end, for threads in the middle of a system call.
-const THREADS_TIME: Duration = Duration::from_secs(1);
 
 /// Runs an edge until a signal ends it. `announce` is told what is running once all of it is.
 pub(crate) fn run(settings: &Settings, announce: impl FnOnce(&Running) -> Outcome) -> Outcome {

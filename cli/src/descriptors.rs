@@ -34,9 +34,9 @@ fn raise() -> Option<u64> {
 
 /// How many of `limit` descriptors connections may take that come in. Where those that go out and the stores leave nothing, it is
 /// a quarter.
-fn connections(limit: u64, wanted: u32, outgoing: u32) -> u32 {
-    let left = limit.saturating_sub(u64::from(outgoing) + DESCRIPTORS_OWN).max(limit / 4).max(1);
-    u32::try_from(left).unwrap_or(u32::MAX).min(wanted)
+fn connections(limit: u64, wanted: usize, outgoing: usize) -> usize {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    limit.saturating_sub(outgoing.saturating_add(DESCRIPTORS_OWN)).max(limit / 4).max(1).min(wanted)
 }
 
 #[cfg(test)]

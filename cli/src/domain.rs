@@ -9,7 +9,7 @@ use shared::mail::{Domain, Timestamp};
 use shared::port::{Directory, EntryKind, Ids, KeyAlgorithm, Keys, SigningKey};
 
 use crate::exit::{Exit, Failure, Outcome};
-use crate::limits::{ENTRY_PAGE, TXT_STRING_OCTETS_MAX};
+use crate::limits::{ENTRY_PAGE, SELECTOR_TRIES, TXT_STRING_OCTETS_MAX};
 use crate::screen::{Screen, Table, Tone, count, moment, write_json};
 use crate::trace::rfc3339;
 
@@ -22,9 +22,6 @@ pub(crate) struct Ports {
     /// Makes a key: its private half, and its public half in base64.
     pub(crate) generate: fn(KeyAlgorithm) -> Outcome<(SigningKey, String)>,
 }
-
-/// Names tried for a key before giving up.
-const SELECTOR_TRIES: usize = 4;
 
 /// Makes keys for a domain that has none. Keys are stored before the entry that names them: a crash in between leaves keys
 /// that nothing uses, and the next try takes other names.

@@ -10,10 +10,10 @@ mod dev;
 mod domain;
 mod edge;
 mod exit;
-#[cfg(test)]
-mod fakes;
 mod limits;
 mod queue;
+#[cfg(test)]
+mod samples;
 mod screen;
 mod send;
 mod serve;

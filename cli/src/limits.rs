@@ -12,17 +12,37 @@ pub(crate) const REPLY_TIME: Duration = Duration::from_secs(600);
 pub(crate) const REPLY_LINE_OCTETS_MAX: usize = 4096;
 /// Lines of a reply.
 pub(crate) const REPLY_LINES_MAX: usize = 128;
+/// Octets of a message that are gathered before they are sent, for `send`.
+pub(crate) const SEND_OCTETS: usize = 64 * 1024;
+/// Longest wait, at the very end, for threads in the middle of a system call.
+pub(crate) const THREADS_TIME: Duration = Duration::from_secs(1);
+
+/// Least message size, in octets, that a server must take (RFC 5321 §4.5.3.1.7).
+pub(crate) const MESSAGE_OCTETS_MIN: u64 = 64 * 1024;
+/// Fewest recipients that a server must take (RFC 5321 §4.5.3.1.8).
+pub(crate) const RECIPIENTS_MIN: usize = 100;
+/// Least memory for messages that are being received, in octets: below it, no large message would ever fit.
+pub(crate) const MEMORY_OCTETS_MIN: u32 = 1024 * 1024;
+/// Shortest of the times that nothing works without.
+pub(crate) const TIME_MIN: Duration = Duration::from_secs(1);
+/// Shortest prefix of an IPv4 network, in bits, that can be an operator's own; a shorter one holds the world.
+pub(crate) const IPV4_PREFIX_MIN: u8 = 7;
+/// The same for IPv6.
+pub(crate) const IPV6_PREFIX_MIN: u8 = 16;
+
 /// Packs prepared at a time; each may hold a piece of its pack in memory.
 pub(crate) const PREPARE_JOBS_MAX: usize = 16;
 /// Deliveries asked for at a time, for `queue`.
 pub(crate) const PENDING_PAGE: usize = 200;
 /// Entries asked for at a time, for `domain list`.
 pub(crate) const ENTRY_PAGE: usize = 200;
+/// Names tried for a key before giving up, for `domain add`.
+pub(crate) const SELECTOR_TRIES: usize = 4;
 /// Octets in one string of a TXT record (RFC 1035 §3.3.14).
 pub(crate) const TXT_STRING_OCTETS_MAX: usize = 255;
 /// Most recipients of a message that can be configured: at 600 octets each, the header of its pack is within its bound.
-pub(crate) const RECIPIENTS_MAX: u32 = 50_000;
+pub(crate) const RECIPIENTS_MAX: usize = 50_000;
 /// File descriptors for stores, listeners, files of packs and health, beside those of connections.
-pub(crate) const DESCRIPTORS_OWN: u64 = 128;
+pub(crate) const DESCRIPTORS_OWN: usize = 128;
 /// How long a drain waits for ingress alone before the workers are told to end too.
 pub(crate) const INGRESS_HEAD_START: Duration = Duration::from_secs(4);

@@ -7,11 +7,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ingress::Limits;
 use ipnet::IpNet;
 use shared::config::Setting;
 use shared::mail::Domain;
 use shared::telemetry::{LogFilter, LogFormat};
-use workers::deliver::{ClientLimits, Route};
+use workers::deliver::{ClientLimits, RetrySettings, Route};
+use workers::limits::{CONNECTIONS_MAX, PACK_RETAIN, RETAIN};
 
 pub(crate) use read::read;
 
@@ -32,7 +34,7 @@ pub(crate) struct Settings {
     /// How mail leaves, by pattern.
     pub(crate) routes: Vec<(String, Route)>,
     pub(crate) limits: Limits,
-    pub(crate) retry: Retry,
+    pub(crate) retry: RetrySettings,
     pub(crate) stores: Stores,
     /// Name servers; the system's own where there are none.
     pub(crate) dns_servers: Vec<SocketAddr>,
@@ -70,74 +72,6 @@ impl Setting for BareLf {
     }
 }
 
-/// The bounds of ingress that an operator may want to change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Limits {
-    pub(crate) message_octets: u64,
-    pub(crate) recipients: u32,
-    pub(crate) connections: u32,
-    pub(crate) connections_each: u32,
-    pub(crate) command_timeout: Duration,
-    pub(crate) content_timeout: Duration,
-    pub(crate) memory_octets: u32,
-    pub(crate) pack_messages: u32,
-    pub(crate) pack_octets: u32,
-    pub(crate) commits_in_flight: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            message_octets: 64 << 20,
-            recipients: 1000,
-            connections: 10_000,
-            connections_each: 100,
-            command_timeout: Duration::from_secs(300),
-            content_timeout: Duration::from_secs(180),
-            memory_octets: 64 << 20,
-            pack_messages: 64,
-            pack_octets: 4 << 20,
-            commits_in_flight: 1,
-        }
-    }
-}
-
-/// When deferred mail is tried again.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Retry {
-    pub(crate) schedule: Vec<Duration>,
-    pub(crate) lifetime: Duration,
-    /// 0.2 is ± 20 %.
-    pub(crate) jitter: f64,
-    pub(crate) domains: Vec<(Domain, DomainRetry)>,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
-        Self {
-            schedule: [1, 5, 15, 30, 60, 120, 240].map(minutes).to_vec(),
-            lifetime: DAY * 5,
-            jitter: 0.2,
-            domains: Vec::new(),
-        }
-    }
-}
-
-impl Retry {
-    /// The longest time that any message is tried.
-    pub(crate) fn lifetime_max(&self) -> Duration {
-        self.domains.iter().filter_map(|(_, own)| own.lifetime).fold(self.lifetime, Duration::max)
-    }
-}
-
-/// What is different for one destination.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct DomainRetry {
-    pub(crate) schedule: Option<Vec<Duration>>,
-    pub(crate) lifetime: Option<Duration>,
-}
-
 /// Where everything is kept: URLs, `None` for the place below the data folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stores {
@@ -164,8 +98,8 @@ impl Default for Stores {
             directory: None,
             keys: None,
             counters: None,
-            retention: DAY * 8,
-            memory: DAY * 14,
+            retention: PACK_RETAIN,
+            memory: RETAIN,
         }
     }
 }
@@ -178,7 +112,7 @@ pub(crate) struct Deliver {
     /// Whether addresses that the DNS names may be private, loopback and the like.
     pub(crate) allow_private_addresses: bool,
     /// Connections at a time.
-    pub(crate) connections: u32,
+    pub(crate) connections: usize,
     pub(crate) timeouts: Timeouts,
 }
 
@@ -226,7 +160,12 @@ impl Timeouts {
 
 impl Default for Deliver {
     fn default() -> Self {
-        Self { port: 25, allow_private_addresses: false, connections: 256, timeouts: Timeouts::default() }
+        Self {
+            port: 25,
+            allow_private_addresses: false,
+            connections: CONNECTIONS_MAX,
+            timeouts: Timeouts::default(),
+        }
     }
 }
 
@@ -237,8 +176,6 @@ pub(crate) struct Log {
     pub(crate) format: Option<LogFormat>,
     pub(crate) filter: LogFilter,
 }
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 impl Settings {
     /// The settings of an edge that is told nothing but its name.
@@ -253,7 +190,7 @@ impl Settings {
             relay_domains: Vec::new(),
             routes: vec![("*".to_owned(), Route::Mx)],
             limits: Limits::default(),
-            retry: Retry::default(),
+            retry: RetrySettings::default(),
             stores: Stores::default(),
             dns_servers: Vec::new(),
             deliver: Deliver::default(),

@@ -19,7 +19,7 @@ use tracing::{debug, info};
 
 use crate::BareLf;
 use crate::edge::Edge;
-use crate::limits::{RECIPIENT_OCTETS, RECIPIENTS_UNCOUNTED};
+use crate::limits::{RECIPIENT_OCTETS, RECIPIENTS_UNCOUNTED, REPLIES_OCTETS_KEPT};
 use crate::policy;
 use crate::receive::Receiving;
 use crate::smtp::{Action, Config, Output, Session, Verdict};
@@ -28,9 +28,6 @@ thread_local! {
     /// What every read of this thread goes into: a connection that waits holds no buffer.
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
-
-/// An empty reply buffer over this size is freed.
-const REPLIES_OCTETS_KEPT: usize = 1024;
 
 /// When the server is to go away.
 #[derive(Clone, Default)]
@@ -175,9 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if let Err(error) = self.converse(&drain).await {
             debug!(client = %self.dialogue.client, %error, "connection lost");
         }
-        if let Some(mut receiving) = self.receiving.take() {
-            receiving.give_up().await;
-        }
+        self.give_up().await;
     }
 
     async fn converse(&mut self, drain: &Drain) -> io::Result<()> {
@@ -320,7 +315,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn hold_content(&mut self) {
         let Self { dialogue, receiving: Some(receiving), .. } = self else { return };
         if dialogue.session.is_discarding() {
-            return receiving.give_up().await;
+            return receiving.give_up(&dialogue.edge).await;
         }
         let edge = Arc::clone(&dialogue.edge);
         let mut held = Ok(());
@@ -342,14 +337,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if let Err(setback) = held {
             dialogue.session.refuse_content(setback);
             dialogue.out.content = Vec::new();
-            receiving.give_up().await;
+            receiving.give_up(&edge).await;
         }
     }
 
     async fn give_up(&mut self) {
         self.dialogue.out.content = Vec::new();
         if let Some(mut receiving) = self.receiving.take() {
-            receiving.give_up().await;
+            receiving.give_up(&self.dialogue.edge).await;
         }
     }
 

@@ -6,6 +6,20 @@ use std::time::Duration;
 pub(crate) const RECIPIENTS_UNCOUNTED: usize = 16;
 /// Octets of memory that a recipient takes beside its address.
 pub(crate) const RECIPIENT_OCTETS: u32 = 128;
+/// Longest name that a client may greet with, in octets: that of a domain (RFC 5321 §4.5.3.1.2).
+pub(crate) const CLIENT_NAME_OCTETS_MAX: usize = 255;
+/// With less room for a message than this, in octets, more is asked for before the next read.
+pub(crate) const ROOM_OCTETS_MIN: usize = 4 * 1024;
+/// Most octets of memory that are asked for at once while a message grows.
+pub(crate) const GROWTH_OCTETS_MAX: usize = 64 * 1024;
+/// An empty buffer of replies that is longer than this, in octets, is freed.
+pub(crate) const REPLIES_OCTETS_KEPT: usize = 1024;
+/// How long to wait after the first accept that failed: the system is out of something. It doubles each time.
+pub(crate) const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(50);
+/// The longest such wait.
+pub(crate) const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How long sessions have to say 421 once the time for the drain is up.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What a session, a message and the whole server may use up. The defaults are what the RFCs ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]

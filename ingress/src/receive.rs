@@ -9,12 +9,8 @@ use tracing::warn;
 
 use crate::commit::is_durable;
 use crate::edge::Edge;
+use crate::limits::{GROWTH_OCTETS_MAX, ROOM_OCTETS_MIN};
 use crate::smtp::Setback;
-
-/// With less room than this, more is asked for before the next read.
-const ROOM_OCTETS_MIN: usize = 4 * 1024;
-/// Most that is asked for at once while a message grows.
-const GROWTH_OCTETS_MAX: usize = 64 * 1024;
 
 /// Memory and pack of a message being received. Dropped, it leaves nothing behind but what the spool's upkeep removes.
 #[derive(Default)]
@@ -105,7 +101,7 @@ impl Receiving {
             match (written, self.streaming.take()) {
                 (Ok(()), Some(streaming)) => streaming.commit(edge, facts).await,
                 (Err(setback), streaming) => {
-                    abort(streaming).await;
+                    abort(edge, streaming).await;
                     Err(setback)
                 }
                 (Ok(()), None) => Err(Setback::NotDurable),
@@ -115,10 +111,10 @@ impl Receiving {
     }
 
     /// Gives the message up: its memory, and what the spool has of it.
-    pub(crate) async fn give_up(&mut self) {
+    pub(crate) async fn give_up(&mut self, edge: &Edge) {
         self.memory = None;
         if self.streaming.is_some() {
-            Box::pin(abort(self.streaming.take())).await;
+            Box::pin(abort(edge, self.streaming.take())).await;
         }
     }
 }
@@ -131,11 +127,13 @@ async fn wait_for_memory(edge: &Edge, octets: u32) -> Result<OwnedSemaphorePermi
     }
 }
 
-async fn abort(streaming: Option<Box<Streaming>>) {
-    if let Some(streaming) = streaming
-        && let Err(error) = streaming.pack.abort().await
-    {
-        warn!(pack_id = %streaming.id, error = error.chain(), "a pack given up could not be removed; upkeep will");
+/// Where the spool has stopped answering, its upkeep removes the pack: nobody waits for it here.
+async fn abort(edge: &Edge, streaming: Option<Box<Streaming>>) {
+    let Some(streaming) = streaming else { return };
+    let Streaming { id, pack } = *streaming;
+    let aborted = edge.ports.clock.timeout(edge.limits.commit_timeout, pack.abort()).await;
+    if let Err(error) = aborted.unwrap_or_else(|| Err(too_slow())) {
+        warn!(pack_id = %id, error = error.chain(), "a pack given up could not be removed; upkeep will");
     }
 }
 

@@ -4,7 +4,6 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use shared::mail::Reply;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -17,14 +16,10 @@ use tracing::{info, warn};
 
 use crate::connection::{Connection, Drain};
 use crate::edge::Edge;
+use crate::limits::{ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, LAST_WORDS};
 use crate::places::Places;
 use crate::smtp::Config;
 use crate::{Listener, Ports, Settings};
-
-/// How long to wait after an accept that failed, at first and at most: the system is out of something.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-/// How long sessions have to say 421 once the time for the drain is up.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Why the server cannot listen.
 #[derive(Debug, Error)]
@@ -118,7 +113,7 @@ fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
 impl Door {
     async fn accept_all(self, edge: Arc<Edge>, drain: Drain, sessions: TaskTracker, places: Arc<Places>) {
         let mut drained = pin!(drain.soft.cancelled());
-        let mut backoff = BACKOFF.0;
+        let mut backoff = ACCEPT_PAUSE_MIN;
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -127,7 +122,7 @@ impl Door {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    backoff = BACKOFF.0;
+                    backoff = ACCEPT_PAUSE_MIN;
                     edge.telemetry.connections.increment(1);
                     let place = match places.take(peer.ip(), edge.policy.trusts(peer.ip())) {
                         Ok(place) => place,
@@ -149,7 +144,7 @@ impl Door {
                 Err(error) => {
                     warn!(address = %self.address, %error, "cannot accept connections; trying again");
                     edge.ports.clock.sleep(backoff).await;
-                    backoff = BACKOFF.1.min(backoff * 2);
+                    backoff = ACCEPT_PAUSE_MAX.min(backoff * 2);
                 }
             }
         }

@@ -13,8 +13,8 @@ mod support {
 use std::io::{Read, Write};
 
 use ingress::Limits;
+use shared::testkit::{Fate, Mode};
 use support::client::Edge;
-use support::ports::Mood;
 
 const CONNECTIONS: usize = 400;
 const OCTETS_MAX: usize = 30 * 1024;
@@ -48,7 +48,7 @@ fn open(edge: &Edge) -> std::net::TcpStream {
 async fn an_idle_connection_costs_less_than_30_kib() {
     let edge = Edge::start(Limits::default()).await;
     // nothing is accepted, so nothing is kept but what the connections hold
-    edge.world.spool.send_replace(Mood::Refuses);
+    edge.world.spool.set(Mode::Always(Fate::Refused));
     // what is allocated once is allocated now
     let mut open_connections: Vec<_> = (0..50).map(|_| open(&edge)).collect();
     let before = resident_octets();

@@ -15,6 +15,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use thiserror::Error;
 
+use crate::limits::dns::{ANSWER_TIMEOUT, ANSWERS_KEPT, RETRIES};
 use crate::port::{MxHost, ResolveError, Resolved, Resolver, Tlsa};
 
 /// Which servers to ask, and how.
@@ -32,7 +33,7 @@ pub struct DnsSettings {
 
 impl Default for DnsSettings {
     fn default() -> Self {
-        Self { servers: Vec::new(), timeout: Duration::from_secs(5), retries: 2, cache_entries: 4096 }
+        Self { servers: Vec::new(), timeout: ANSWER_TIMEOUT, retries: RETRIES, cache_entries: ANSWERS_KEPT }
     }
 }
 

@@ -10,8 +10,6 @@ pub mod job;
 pub mod limits;
 pub mod mail;
 pub mod pack;
-#[cfg(feature = "testkit")]
-pub mod peer;
 pub mod port;
 pub mod system;
 pub mod telemetry;

@@ -23,8 +23,115 @@ pub const ATTEMPTS_MAX: usize = 100;
 pub const BATCH_MAX: usize = 10;
 /// Longest delay of a queue's entry (SQS).
 pub const DELAY_MAX: Duration = Duration::from_secs(900);
+/// Longest wait of one receive (SQS).
+pub(crate) const RECEIVE_WAIT_MAX: Duration = Duration::from_secs(20);
+/// Longest time between the receive of an entry and its being visible again (SQS).
+pub(crate) const HELD_MAX: Duration = Duration::from_secs(12 * 3600);
+/// Shortest and longest visibility timeout of a queue (SQS; it has whole seconds).
+pub(crate) const VISIBILITY_MIN: Duration = Duration::from_millis(1);
+/// See [`VISIBILITY_MIN`].
+pub(crate) const VISIBILITY_MAX: Duration = HELD_MAX;
+/// How long a received entry stays invisible, unless the queue's URL says otherwise.
+pub(crate) const VISIBILITY: Duration = Duration::from_secs(120);
+/// Most receives of an entry before it is dead (SQS).
+pub(crate) const RECEIVES_MAX: u32 = 1000;
+/// Receives of an entry before it is dead, unless the queue's URL says otherwise.
+pub(crate) const RECEIVES: u32 = 50;
+
+/// Longest time that a setting can have, in seconds: a century, so that sums of times with moments never overflow.
+pub(crate) const SETTING_SECONDS_MAX: u64 = 100 * 366 * 86_400;
 
 /// Longest header of a pack, in octets: 64 messages of 1,000 recipients at 320 octets, rounded up.
 pub const PACK_HEADER_OCTETS_MAX: usize = 32 * 1024 * 1024;
 /// How much of a pack is asked of the spool at once, in octets.
 pub const READ_AHEAD_OCTETS: u64 = 256 * 1024;
+
+/// Bounds of the embedded adapters.
+pub(crate) mod embedded {
+    use std::time::Duration;
+
+    /// How long another process may keep a database from being written.
+    pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+    /// Operations that wait for a database's writer before callers are made to wait for room.
+    pub(crate) const WAITING_MAX: usize = 1024;
+    /// Most operations of one transaction; it bounds how long the first one waits for the others.
+    pub(crate) const TRANSACTION_MAX: usize = 256;
+    /// Page cache of a database's writing connection, in KiB.
+    pub(crate) const WRITER_CACHE_KIB: i64 = 4096;
+    /// Page cache of a database's reading connection, in KiB.
+    pub(crate) const READER_CACHE_KIB: i64 = 1024;
+    /// Statements that a connection keeps prepared; more than all adapters together have.
+    pub(crate) const STATEMENTS_KEPT: usize = 64;
+    /// Pages of 4 KiB in a database's log before they are copied into the file.
+    pub(crate) const CHECKPOINT_PAGES: i64 = 4096;
+
+    /// How often a waiting receive looks for what other processes have sent.
+    pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
+    /// How long a claim that was never finished is remembered: longer than its job can be in a queue.
+    pub(crate) const UNFINISHED_KEPT: Duration = Duration::from_secs(15 * 86_400);
+
+    /// What the writer of a pack holds back before it asks for a thread to write it, in octets.
+    pub(crate) const HELD_BACK_OCTETS: usize = 256 * 1024;
+    /// How long a file must have been left alone to be nobody's: longer than any pause within a message.
+    pub(crate) const LEFTOVER_AGE: Duration = Duration::from_secs(3600);
+    /// Octets of a lock file that are read to tell who holds it; a process id has less.
+    pub(crate) const OWNER_OCTETS_MAX: u64 = 64;
+
+    /// Longest name of a directory's entry, in octets.
+    pub(crate) const NAME_OCTETS_MAX: usize = 512;
+    /// Longest value of a directory's entry, in octets of JSON.
+    pub(crate) const VALUE_OCTETS_MAX: usize = 64 * 1024;
+    /// Longest file that is taken for a key, in octets: an RSA key of 16,384 bits has less.
+    pub(crate) const KEY_OCTETS_MAX: u64 = 16 * 1024;
+    /// Longest selector of a key, in octets: with `._domainkey.` and a domain, it must fit a domain name (RFC 6376 §3.1).
+    pub(crate) const SELECTOR_OCTETS_MAX: usize = 128;
+}
+
+/// Bounds of the DNS.
+pub(crate) mod dns {
+    use std::time::Duration;
+
+    /// How long one server has for one answer, unless the settings say otherwise.
+    pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+    /// How often a question is asked again, unless the settings say otherwise.
+    pub(crate) const RETRIES: usize = 2;
+    /// Answers that are kept while their TTL lasts, unless the settings say otherwise.
+    pub(crate) const ANSWERS_KEPT: u64 = 4096;
+    /// How long "there is none" is kept where the answer has no SOA that tells (RFC 2308 §5).
+    pub(crate) const NEGATIVE_TTL: Duration = Duration::from_secs(60);
+    /// Links of a CNAME chain that the testkit's zones follow.
+    #[cfg(feature = "testkit")]
+    pub(crate) const CNAMES_MAX: usize = 8;
+}
+
+/// Bounds of telemetry.
+pub(crate) mod telemetry {
+    use std::time::Duration;
+
+    /// Most connections to the HTTP server at once; further ones wait to be accepted.
+    pub(crate) const CONNECTIONS_MAX: usize = 32;
+    /// Longest time for the head of a request.
+    pub(crate) const HEAD_TIME: Duration = Duration::from_secs(5);
+    /// Longest life of a connection.
+    pub(crate) const CONNECTION_TIME: Duration = Duration::from_secs(30);
+    /// Octets of a request's head, which is also all that hyper buffers of one connection.
+    pub(crate) const HEAD_OCTETS_MAX: usize = 8 * 1024;
+    /// Header lines of a request.
+    pub(crate) const HEADERS_MAX: usize = 64;
+    /// Rest after a connection could not be accepted.
+    pub(crate) const ACCEPT_REST: Duration = Duration::from_millis(100);
+    /// How often the samples of histograms are folded, whether or not anybody asks for them.
+    pub(crate) const UPKEEP_PERIOD: Duration = Duration::from_secs(5);
+
+    /// Longest time for one probe; a part that takes longer is unhealthy.
+    pub(crate) const PROBE_TIME: Duration = Duration::from_secs(2);
+    /// How long a health report is good for: probes cost a write each.
+    pub(crate) const HEALTH_AGE: Duration = Duration::from_secs(3);
+
+    /// How long log lines are gathered before they are written: few enough writes, soon enough for a person.
+    pub(crate) const LOG_GATHER: Duration = Duration::from_millis(20);
+    /// How long a line waits for a log that nobody reads, and the last lines of a process. Then lines are thrown away, and counted.
+    pub(crate) const LOG_PATIENCE: Duration = Duration::from_secs(2);
+    /// Octets of log lines that wait to be written; whoever logs more waits too, and for so long no line is lost.
+    pub(crate) const LOG_OCTETS_MAX: usize = 1024 * 1024;
+}

@@ -21,7 +21,7 @@ pub use deliveries::{
     RecipientStatus, Record, due_shard,
 };
 pub use directory::{Directory, Entry, EntryKind};
-pub use error::{PortError, PortResult};
+pub use error::{PortError, PortResult, chain};
 pub use ids::Ids;
 pub use keys::{KeyAlgorithm, Keys, SigningKey};
 pub use queue::{BATCH_MAX, DELAY_MAX, Depth, Outgoing, Queue, Receipt, Received};

@@ -4,7 +4,6 @@
 
 mod health;
 mod http;
-mod limits;
 mod log;
 mod metrics;
 mod writer;

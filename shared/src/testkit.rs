@@ -6,6 +6,7 @@
 
 mod clock;
 mod counters_suite;
+mod decorated;
 mod deliveries_suite;
 mod directory_suite;
 mod embedded;
@@ -14,6 +15,7 @@ mod faulty;
 mod fixture;
 mod ids;
 mod keys_suite;
+pub mod peer;
 mod queue_suite;
 mod resolver;
 pub mod samples;
@@ -21,6 +23,7 @@ mod spool_suite;
 
 pub use clock::ManualClock;
 pub use counters_suite::{counters_suite, counters_under_faults};
+pub use decorated::Decorated;
 pub use deliveries_suite::{deliveries_suite, deliveries_under_faults};
 pub use directory_suite::{directory_suite, directory_under_faults};
 pub use embedded::{Embedded, TempStores};

@@ -4,9 +4,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
-use hickory_proto::rr::rdata::{A, CNAME, MX, TXT};
-use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_resolver::proto::op::{Message, MessageType, OpCode, ResponseCode};
+use hickory_resolver::proto::rr::rdata::{A, CNAME, MX, TXT};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use shared::dns::{Dns, DnsSettings};
 use shared::port::{MxHost, ResolveError, Resolver};
 use tokio::net::UdpSocket;

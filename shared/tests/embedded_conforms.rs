@@ -1,6 +1,6 @@
 //! The embedded adapters keep the contracts of their ports.
 
-use shared::testkit::{self, Embedded};
+use shared::testkit::{self, Decorated, Embedded};
 
 macro_rules! conforms {
     ($($name:ident: $suite:ident, $under_faults:ident;)*) => {$(
@@ -10,6 +10,11 @@ macro_rules! conforms {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn keeps_the_contract() {
                 testkit::$suite(&Embedded).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn keeps_it_behind_the_fault_decorator() {
+                testkit::$suite(&Decorated(Embedded)).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -51,7 +51,7 @@ async fn one_operation_can_fail_alone_and_only_for_a_while() {
 }
 
 #[tokio::test]
-async fn a_slow_port_answers_late_and_a_stuck_one_never() {
+async fn a_slow_port_answers_late_and_a_stuck_one_when_it_is_freed() {
     let clock = Arc::new(ManualClock::default());
     let faults = Faults::with_clock(1, clock.clone());
     let (_store, faulty, _) = spool(&faults).await;
@@ -67,6 +67,11 @@ async fn a_slow_port_answers_late_and_a_stuck_one_never() {
     faults.set(Mode::Stuck);
     let clock: Arc<dyn Clock> = Arc::new(shared::system::SystemClock);
     assert!(clock.timeout(Duration::from_millis(20), faulty.probe()).await.is_none());
+    let freed = tokio::spawn(async move { faulty.probe().await });
+    faults.until_called("probe", 3).await;
+    assert!(!freed.is_finished());
+    faults.set(Mode::Sound);
+    freed.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -6,7 +6,6 @@ mod backoff;
 mod batch;
 mod dsn;
 mod inbox;
-mod limits;
 mod mx;
 mod outcome;
 mod pending;
@@ -20,9 +19,10 @@ mod transports;
 
 pub use attempt::{Outcome, RecipientOutcome, Tried};
 pub(crate) use batch::{send_jobs, to_jobs};
-pub use limits::ClientLimits;
 pub use route::{Route, RouteError, Routes, Rule};
 pub use schedule::{DomainRetry, RetrySettings};
 pub use stage::{Deliver, DeliverPorts, DeliverSettings};
 pub use transport::Transport;
 pub use transports::{TransportPorts, TransportSettings, Transports};
+
+pub use crate::limits::ClientLimits;

@@ -10,5 +10,5 @@ mod verify;
 
 pub use canonical::{BodyHash, Canonicalization};
 pub use key::{KeyError, PublicKey, generate};
-pub use sign::{FIELDS_MAX, SignError, SignedFields, Signer, TooManyFields};
+pub use sign::{SignError, SignedFields, Signer, TooManyFields};
 pub use verify::{Verification, verify};

@@ -1,6 +1,11 @@
 //! Every bound of the stages behind the queues, in one place. Those that an operator may change are the defaults of a setting.
 
+mod client;
+pub mod prepare;
+
 use std::time::Duration;
+
+pub use client::ClientLimits;
 
 /// How long a claim holds unless it is renewed; it is renewed three times in that time.
 pub const LEASE: Duration = Duration::from_secs(60);
@@ -62,6 +67,34 @@ pub const REPORT_PAUSE: Duration = Duration::from_secs(5 * 60);
 pub const DSN_HEADER_OCTETS_MAX: u64 = 64 * 1024;
 /// Most characters of a remote's reply, or of a subject, in a DSN.
 pub const DSN_REPLY_CHARS_MAX: usize = 512;
+/// Where a header line of a DSN is folded, in octets, if it has a space there (RFC 5322 §2.1.1).
+pub const FOLD_OCTETS: usize = 76;
+/// Longest line of mail, in octets without its CRLF (RFC 5322 §2.1.1).
+pub const LINE_OCTETS_MAX: usize = 998;
+/// Longest line of quoted-printable, in octets without its CRLF (RFC 2045 §6.7).
+pub const QUOTED_LINE_OCTETS_MAX: usize = 76;
+
+/// Most fields that one signature covers. A message with more of the kinds that are signed is no honest message.
+pub const SIGNED_FIELDS_MAX: usize = 128;
+/// Longest line of a signature, in octets without its CRLF: RFC 5322 §2.1.1 asks for at most 78.
+pub const SIGNATURE_LINE_OCTETS_MAX: usize = 76;
+/// Octets of canonical body that are gathered before they are hashed.
+pub const GATHERED_OCTETS: usize = 4096;
+
+/// Octets of content that are sent at once. A smaller message goes out in one write, with what follows it.
+pub const CONTENT_OCTETS: u64 = 64 * 1024;
+/// Octets of replies that are read at once; replies are short.
+pub const REPLY_READ_OCTETS: usize = 2048;
+
+/// Messages that can be put into the inbox at once without waiting for each other, at best.
+pub const INBOX_LOCKS: usize = 64;
+/// Octets of an inbox's file that are written at once.
+pub const INBOX_BLOCK_OCTETS: u64 = 256 * 1024;
+/// Longest head of an inbox's file that is read back, in octets: far more than the lines of every recipient a message can have.
+pub const INBOX_HEAD_OCTETS_MAX: u64 = 4 * 1024 * 1024;
+
+/// Octets of a deliver job beside its deliveries, rounded up.
+pub const JOB_FRAME_OCTETS: usize = 256;
 
 /// Jobs a poll loop runs at a time.
 pub const JOBS_MAX: usize = 64;
@@ -106,34 +139,3 @@ pub const PACK_PAGES_MAX: usize = 20;
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
-
-/// Bounds of the prepare stage.
-pub mod prepare {
-    use std::time::Duration;
-
-    /// Longest header section that is read as one, in octets. A message with a longer one is carried like any other; it is not signed,
-    /// and gets no Date or Message-ID, as nobody looked whether it has them.
-    pub const HEADER_OCTETS_MAX: usize = 256 * 1024;
-    /// Most octets of a message that are hashed before other tasks get their turn.
-    pub const PIECE_OCTETS_MAX: u64 = 256 * 1024;
-    /// Longest Subject kept, in characters.
-    pub const SUBJECT_CHARS_MAX: usize = 120;
-    /// Octets of a Subject field that are decoded: 120 characters of four octets in base64, with their charset's name on each.
-    pub const SUBJECT_OCTETS_READ: usize = 2048;
-    /// Longest name of a client in a Received line, in octets: that of a domain (RFC 5321 §4.5.3.1.2).
-    pub const HELO_OCTETS_MAX: usize = 255;
-    /// How long the signing keys of a domain are kept.
-    pub const KEYS_KEPT_FOR: Duration = Duration::from_secs(10);
-    /// How long it is believed that a domain is not in the directory: an operator who adds one tries it at once.
-    pub const ABSENCE_KEPT_FOR: Duration = Duration::from_secs(2);
-    /// Most domains that are remembered, with keys or without.
-    pub const DOMAINS_KEPT_MAX: usize = 4096;
-    /// When to try again after a port failed.
-    pub const AGAIN_AFTER: Duration = Duration::from_secs(10);
-    /// When to look again for a pack that is not there.
-    pub const AGAIN_AFTER_MISSING: Duration = Duration::from_secs(30);
-    /// When to look again at a job that cannot be done; it is on its way to the dead-letter queue.
-    pub const AGAIN_AFTER_BROKEN: Duration = Duration::from_secs(1);
-    /// How much longer than its messages live a prepared pack is remembered.
-    pub const FORGET_AFTER_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
-}

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use shared::job::{Job, JobError, PrepareJob};
 use shared::mail::{MessageId, PackId};
 use shared::pack::{PackError, PackReader, PackedMessage};
-use shared::port::{BATCH_MAX, Claim, Clock, Deliveries, Directory, Keys, PortError, Queue, Spool};
+use shared::port::{BATCH_MAX, Claim, Clock, Deliveries, Directory, Keys, PortError, Queue, Spool, chain};
 use thiserror::Error;
 use tracing::{error, info, warn};
 
@@ -29,7 +29,7 @@ use self::scan::{Scan, Unsigned};
 use self::signers::Signers;
 use self::split::Jobs;
 use crate::dkim::{BodyHash, Canonicalization, SignedFields};
-use crate::limits::prepare as limits;
+use crate::limits::{HELD_PAUSE, LEASE, RETRY_LIFETIME, prepare as limits};
 use crate::{Stage, Verdict};
 
 /// What the stage works with.
@@ -66,9 +66,9 @@ impl Default for PrepareSettings {
     fn default() -> Self {
         Self {
             hostname: "localhost".to_owned(),
-            lifetime: Duration::from_secs(5 * 24 * 60 * 60),
+            lifetime: RETRY_LIFETIME,
             holder: "prepare".to_owned(),
-            lease: Duration::from_secs(60),
+            lease: LEASE,
         }
     }
 }
@@ -126,7 +126,7 @@ impl Stage for Prepare {
             Ok(Claim::Taken { again }) => again,
             Ok(Claim::Finished) => return Verdict::Done,
             Ok(Claim::Held { until }) => {
-                return Verdict::Again { after: until.since(now).max(Duration::from_secs(1)) };
+                return Verdict::Again { after: until.since(now).max(HELD_PAUSE.0) };
             }
             Err(wrong) => return self.failed(Some(pack), &Failure::Claim(wrong)).await,
         };
@@ -269,16 +269,6 @@ impl Prepare {
 
 fn claim_name(pack: PackId) -> String {
     format!("P#{pack}")
-}
-
-fn chain(failure: &Failure) -> String {
-    let mut text = failure.to_string();
-    let mut source = std::error::Error::source(failure);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// Logs and counts what was prepared.

@@ -12,6 +12,6 @@ pub(crate) use deliveries::{FakeDeliveries, Fault};
 pub(crate) use gate::Gate;
 pub(crate) use queue::FakeQueue;
 pub(crate) use spool::FakeSpool;
-pub(crate) use time::{ManualClock, SeededIds, drive, idle};
+pub(crate) use time::{drive, idle};
 pub(crate) use transport::FakeTransport;
 pub(crate) use world::{World, delivery};

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 
 use shared::mail::header::split;
 use shared::mail::{Domain, Timestamp};
-use shared::peer::{available, runs};
 use shared::port::{KeyAlgorithm, SigningKey};
+use shared::testkit::peer::{Peer, peers_present};
 use tempfile::TempDir;
 use workers::dkim::{
     BodyHash, Canonicalization, PublicKey, SignedFields, Signer, Verification, generate, verify,
@@ -38,10 +38,6 @@ message, key = open(sys.argv[1], 'rb').read(), open(sys.argv[2], 'rb').read()
 form = tuple(name.encode() for name in sys.argv[3].split('/'))
 sys.stdout.buffer.write(dkim.sign(message, b's1', b'example.com', key, canonicalize=form) + message)
 ";
-
-fn dkimpy_available(cases: &str) -> bool {
-    available("dkimpy", "python3-dkim, python3-nacl", cases, runs(PYTHON, &["-c", "import dkim, nacl"]))
-}
 
 const HEADER: &str = "From: Dagny <a@example.com>\r\nTo: b@example.net,\r\n\tc@example.net\r\nSUBJECT:  two  words \t\r\n\
                       Date: Fri, 21 Nov 1997 09:55:06 +0000\r\nMessage-ID: <1@example.com>\r\n\r\n";
@@ -127,7 +123,7 @@ fn passes(keys: &Keys, message: &[u8]) -> bool {
 
 #[test]
 fn dkimpy_passes_both_signatures_of_every_kind_of_message() {
-    if !dkimpy_available("dkimpy verifies our signatures") {
+    if !peers_present("dkimpy verifies our signatures", &[Peer::Dkimpy]) {
         return;
     }
     let keys = Keys::new();
@@ -143,7 +139,7 @@ fn dkimpy_passes_both_signatures_of_every_kind_of_message() {
 
 #[test]
 fn dkimpy_passes_both_signatures_of_a_message_of_50_mb() {
-    if !dkimpy_available("dkimpy verifies our signatures of 50 MB") {
+    if !peers_present("dkimpy verifies our signatures of 50 MB", &[Peer::Dkimpy]) {
         return;
     }
     let keys = Keys::new();
@@ -171,7 +167,7 @@ fn all_pass(signed: &[u8], record: &str) -> bool {
 
 #[test]
 fn signatures_of_dkimpy_pass_in_every_form() {
-    if !dkimpy_available("we verify dkimpy's signatures") {
+    if !peers_present("we verify dkimpy's signatures", &[Peer::Dkimpy]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

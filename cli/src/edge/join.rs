@@ -7,13 +7,12 @@ use std::sync::Arc;
 use ingress::Server;
 use shared::config::Mistake;
 use shared::dns::{Dns, DnsSettings};
-use shared::port::{Clock, KeyAlgorithm, SigningKey};
+use shared::port::{Clock, KeyAlgorithm, SigningKey, chain};
 use shared::system::{SystemClock, SystemIds};
 use shared::wire::{self, StoreUrls, WireError};
 use tokio_util::sync::CancellationToken;
 use workers::deliver::{
-    Deliver, DeliverPorts, DeliverSettings, DomainRetry, RetrySettings, Route, Routes, TransportPorts,
-    TransportSettings, Transports,
+    Deliver, DeliverPorts, DeliverSettings, Route, Routes, TransportPorts, TransportSettings, Transports,
 };
 use workers::poll::{PollSettings, Poller};
 use workers::prepare::{Prepare, PreparePorts, PrepareSettings};
@@ -94,12 +93,6 @@ fn cannot_open(error: &WireError, exit: Exit) -> Failure {
     Failure::new(exit, error.to_string())
 }
 
-/// An error and its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
 /// Makes a signing key: its private half, and its public half in base64.
 pub(crate) fn generate_key(algorithm: KeyAlgorithm) -> Outcome<(SigningKey, String)> {
     let (key, public) =
@@ -121,8 +114,6 @@ pub(super) async fn ingress(settings: &Settings, stores: &Stores) -> Outcome<(Ve
 }
 
 fn ingress_settings(settings: &Settings) -> ingress::Settings {
-    let limits = &settings.limits;
-    let usize_of = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
     let listener = |listener: &crate::settings::Listener| ingress::Listener {
         address: listener.address,
         bare_lf: match listener.bare_lf {
@@ -135,19 +126,7 @@ fn ingress_settings(settings: &Settings) -> ingress::Settings {
         listeners: settings.listeners.iter().map(listener).collect(),
         trusted_networks: settings.trusted_networks.clone(),
         relay_domains: settings.relay_domains.clone(),
-        limits: ingress::Limits {
-            message_octets: limits.message_octets,
-            recipients: usize_of(limits.recipients),
-            connections: usize_of(limits.connections),
-            connections_each: usize_of(limits.connections_each),
-            command_timeout: limits.command_timeout,
-            content_timeout: limits.content_timeout,
-            memory_octets: limits.memory_octets,
-            pack_messages: usize_of(limits.pack_messages),
-            pack_octets: usize_of(limits.pack_octets),
-            commits_in_flight: usize_of(limits.commits_in_flight),
-            ..ingress::Limits::default()
-        },
+        limits: settings.limits.clone(),
     }
 }
 
@@ -205,22 +184,12 @@ fn deliver_settings(settings: &Settings) -> Outcome<DeliverSettings> {
         let wrong = |_| Failure::new(Exit::Config, format!("routes: `{pattern}` is no domain"));
         routes.add(pattern, route.clone()).map_err(wrong)?;
     }
-    let own = |own: &crate::settings::DomainRetry| DomainRetry {
-        schedule: own.schedule.clone(),
-        lifetime: own.lifetime,
-    };
-    let retry = &settings.retry;
     Ok(DeliverSettings {
         hostname: settings.hostname.to_string(),
         routes,
-        retry: RetrySettings {
-            schedule: retry.schedule.clone(),
-            lifetime: retry.lifetime,
-            jitter: retry.jitter,
-            domains: retry.domains.iter().map(|(domain, retry)| (domain.clone(), own(retry))).collect(),
-        },
+        retry: settings.retry.clone(),
         retain: settings.stores.memory,
-        connections: usize::try_from(settings.deliver.connections).unwrap_or(usize::MAX),
+        connections: settings.deliver.connections,
         ..DeliverSettings::default()
     })
 }

@@ -1,28 +1,8 @@
 use std::sync::Mutex;
-use std::time::Duration;
 
-use async_trait::async_trait;
-use shared::mail::Timestamp;
+use shared::testkit::ManualClock;
 
 use super::*;
-
-/// A clock whose sleeps end at once, or never.
-struct FakeClock {
-    hasty: bool,
-}
-
-#[async_trait]
-impl Clock for FakeClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(0)
-    }
-
-    async fn sleep(&self, _: Duration) {
-        if !self.hasty {
-            std::future::pending::<()>().await;
-        }
-    }
-}
 
 type Log = Arc<Mutex<Vec<String>>>;
 
@@ -46,8 +26,18 @@ fn part(work: impl Future<Output = ()> + Send + 'static) -> Part {
     Box::new(move |_| Box::pin(work))
 }
 
+/// An edge whose time stands still, or passes as soon as somebody waits for it.
 fn edge(hasty: bool, ingress: Part, workers: Vec<(&'static str, Part)>) -> Edge {
-    let clock: Arc<dyn Clock> = Arc::new(FakeClock { hasty });
+    let manual = Arc::new(ManualClock::default());
+    let clock: Arc<dyn Clock> = manual.clone();
+    if hasty {
+        tokio::spawn(async move {
+            loop {
+                manual.advance_to_next_waking().await;
+                tokio::task::yield_now().await;
+            }
+        });
+    }
     let health = Arc::new(Health::new(Arc::clone(&clock)));
     let running = Running { smtp: Vec::new(), http: None };
     Edge { running, clock, health, ingress, workers, http: None, _held: Box::new(()) }

@@ -2,36 +2,72 @@ use std::time::Duration;
 
 use shared::job::DeliveryKey;
 use shared::mail::Reply;
+use shared::port::{BATCH_MAX, Next, Outgoing, Record};
+use shared::testkit::{ManualClock, TempStores};
 
 use super::*;
-use crate::fakes::{FakeDeliveries, FakeQueue, NOW, after, message_id, state, text};
+use crate::samples::{NOW, after, attempts, message_id, text};
 
-async fn queue(states: Vec<DeliveryState>, outbound: Depth, json: bool, width: Option<usize>) -> String {
-    let ports = Ports {
-        deliveries: Arc::new(FakeDeliveries(states)),
-        inbound: Arc::new(FakeQueue(Depth { ready: 3, oldest: Some(after(110)), ..Depth::default() })),
-        outbound: Arc::new(FakeQueue(outbound)),
-        now: NOW,
-    };
-    let mut out = Vec::new();
-    run(&ports, json, Screen { colour: false, width }, &mut out).await.unwrap();
-    text(out)
+/// The stores of an edge with three jobs to prepare, the first of them ten seconds old.
+struct Edge {
+    clock: Arc<ManualClock>,
+    stores: TempStores,
 }
 
-fn deferred(seed: &str, domain: &str, to: &[&str], reply: &str, due_at: u64) -> DeliveryState {
-    state(message_id(seed), domain, to, &[Reply::new(450, (2, 0), reply.to_owned())], Some(after(due_at)))
+impl Edge {
+    async fn new(records: Vec<Record>) -> Self {
+        let clock = Arc::new(ManualClock::at(after(110)));
+        let stores = TempStores::open(clock.clone()).await;
+        let edge = Self { clock, stores };
+        for _ in 0..3 {
+            edge.send(&*edge.stores.stores.inbound, Duration::ZERO).await;
+        }
+        edge.clock.set(NOW);
+        for batch in records.chunks(100) {
+            edge.stores.stores.deliveries.record(batch.to_vec()).await.unwrap();
+        }
+        edge
+    }
+
+    async fn send(&self, queue: &dyn Queue, delay: Duration) {
+        let job = Outgoing { body: "{}".to_owned(), delay, tenant: Default::default() };
+        queue.send(vec![job]).await.unwrap();
+    }
+
+    async fn told(&self, json: bool, width: Option<usize>) -> String {
+        let stores = self.stores.stores.clone();
+        let ports = Ports {
+            deliveries: stores.deliveries,
+            inbound: stores.inbound,
+            outbound: stores.outbound,
+            now: NOW,
+        };
+        let mut out = Vec::new();
+        run(&ports, json, Screen { colour: false, width }, &mut out).await.unwrap();
+        text(out)
+    }
+}
+
+fn deferred(seed: &str, domain: &str, to: &[&str], reply: &str, due_at: u64) -> Vec<Record> {
+    attempts(message_id(seed), domain, to, &[Reply::new(450, (2, 0), reply.to_owned())], Some(after(due_at)))
 }
 
 #[tokio::test]
 async fn destinations_are_told_with_what_waits_for_them() {
     let mut earlier = deferred("a", "example.org", &["a@example.org", "b@example.org"], "greylisted", 400);
-    earlier.attempts[0].ended_at = after(1);
-    let states = vec![
+    earlier[0].attempt.ended_at = after(1);
+    let records = [
         earlier,
         deferred("b", "example.org", &["c@example.org"], "out of space, so come back another day", 360),
         deferred("c", "example.net", &["d@example.net"], "busy", 60),
     ];
-    let told = queue(states, Depth { in_flight: 1, delayed: 2, ..Depth::default() }, false, Some(70)).await;
+    let edge = Edge::new(records.concat()).await;
+    let outbound = &*edge.stores.stores.outbound;
+    edge.send(outbound, Duration::ZERO).await;
+    outbound.receive(1, Duration::ZERO).await.unwrap();
+    edge.send(outbound, Duration::from_secs(60)).await;
+    edge.send(outbound, Duration::from_secs(60)).await;
+    let told = edge.told(false, Some(70)).await;
     assert_eq!(
         told,
         "\
@@ -41,14 +77,22 @@ example.net         1           1  2 min   now           450 4.2.0 bu…
 
 queue     ready  in flight  delayed  dead  oldest
 inbound       3          0        0     0  10 s
-outbound      0          1        2     0  -
+outbound      0          1        2     0  0 ms
 "
     );
 }
 
 #[tokio::test]
 async fn an_empty_queue_says_so_and_dead_jobs_stand_out() {
-    let told = queue(Vec::new(), Depth { dead: 1, ..Depth::default() }, false, None).await;
+    let edge = Edge::new(Vec::new()).await;
+    let outbound = &*edge.stores.stores.outbound;
+    edge.send(outbound, Duration::ZERO).await;
+    // received more often than the queue allows, it is dead
+    while !outbound.receive(BATCH_MAX, Duration::ZERO).await.unwrap().is_empty() {
+        edge.clock.advance(Duration::from_secs(3600));
+    }
+    edge.clock.set(NOW);
+    let told = edge.told(false, None).await;
     assert!(told.starts_with("No mail is deferred.\n"), "{told}");
     assert!(
         told.ends_with("1 job could not be worked off and will not be tried again; the log says why\n"),
@@ -59,28 +103,35 @@ async fn an_empty_queue_says_so_and_dead_jobs_stand_out() {
 #[tokio::test]
 async fn more_than_a_page_in_one_shard_is_counted_whole() {
     // parts of one delivery lie in different shards, so a page is filled by many messages to one domain
-    let states: Vec<DeliveryState> = (0..20_000)
-        .map(|n| {
-            let mut state = deferred("x", "example.org", &["a@example.org"], "later", 60);
-            let id = message_id(&n.to_string());
-            state.key = DeliveryKey { message: id, ..state.key };
-            state
+    let [record] = &deferred("x", "example.org", &["a@example.org"], "later", 60)[..] else {
+        panic!("one attempt is one record")
+    };
+    let records: Vec<Record> = (0..20_000)
+        .map(|n| DeliveryKey { message: message_id(&n.to_string()), ..record.delivery.key.clone() })
+        .filter(|key| shared::port::due_shard(key) == 7)
+        .map(|key| {
+            let mut record = record.clone();
+            if let Next::Due { delivery, .. } = &mut record.next {
+                delivery.key = key.clone();
+            }
+            record.delivery.key = key;
+            record
         })
-        .filter(|state| shared::port::due_shard(&state.key) == 7)
         .collect();
-    let count = states.len();
+    let count = records.len();
     assert!(count > PENDING_PAGE);
-    let told = queue(states, Depth::default(), true, None).await;
+    let told = Edge::new(records).await.told(true, None).await;
     let told: serde_json::Value = serde_json::from_str(&told).unwrap();
     assert_eq!(told["destinations"][0]["messages"], count);
 }
 
 #[tokio::test]
 async fn the_queue_as_json_stays_as_it_is() {
-    let states = vec![deferred("a", "example.org", &["a@example.org"], "greylisted", 360)];
-    let told =
-        queue(states, Depth { oldest: Some(NOW - Duration::from_secs(1)), ..Depth::default() }, true, None)
-            .await;
+    let edge = Edge::new(deferred("a", "example.org", &["a@example.org"], "greylisted", 360)).await;
+    edge.clock.set(after(119));
+    edge.send(&*edge.stores.stores.outbound, Duration::ZERO).await;
+    edge.clock.set(NOW);
+    let told = edge.told(true, None).await;
     assert_eq!(
         serde_json::from_str::<serde_json::Value>(&told).unwrap(),
         serde_json::json!({
@@ -94,7 +145,7 @@ async fn the_queue_as_json_stays_as_it_is() {
             }],
             "queues": {
                 "inbound": {"ready": 3, "in_flight": 0, "delayed": 0, "dead": 0, "oldest": "2023-11-14T22:15:10Z"},
-                "outbound": {"ready": 0, "in_flight": 0, "delayed": 0, "dead": 0, "oldest": "2023-11-14T22:15:19Z"},
+                "outbound": {"ready": 1, "in_flight": 0, "delayed": 0, "dead": 0, "oldest": "2023-11-14T22:15:19Z"},
             },
         })
     );

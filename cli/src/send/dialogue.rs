@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use shared::mail::Reply;
 
 use super::message::Content;
-use crate::limits::{REPLY_LINE_OCTETS_MAX, REPLY_LINES_MAX};
+use crate::limits::{REPLY_LINE_OCTETS_MAX, REPLY_LINES_MAX, SEND_OCTETS};
 use crate::screen::plain;
 
 /// The dialogue cannot go on.
@@ -21,7 +21,7 @@ pub(super) struct Dialogue<'a, R: Read, W: Write> {
 
 impl<'a, R: Read, W: Write> Dialogue<'a, R, W> {
     pub(super) fn new(reader: BufReader<R>, writer: W, shown: Option<&'a mut dyn Write>) -> Self {
-        Self { reader, writer: BufWriter::with_capacity(64 * 1024, writer), shown }
+        Self { reader, writer: BufWriter::with_capacity(SEND_OCTETS, writer), shown }
     }
 
     /// Sends a command and waits for its reply.

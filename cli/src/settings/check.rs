@@ -2,18 +2,15 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use ipnet::IpNet;
 use shared::config::{Mistake, Section};
 
 use super::{Settings, loopback};
-use crate::limits::RECIPIENTS_MAX;
-
-/// Least message size that a server must take (RFC 5321 §4.5.3.1.7).
-const MESSAGE_OCTETS_MIN: u64 = 64 * 1024;
-/// Fewest recipients that a server must take (RFC 5321 §4.5.3.1.8).
-const RECIPIENTS_MIN: u32 = 100;
+use crate::limits::{
+    IPV4_PREFIX_MIN, IPV6_PREFIX_MIN, MEMORY_OCTETS_MIN, MESSAGE_OCTETS_MIN, RECIPIENTS_MAX, RECIPIENTS_MIN,
+    TIME_MIN,
+};
 
 /// Notes each mistake in `root`.
 pub(super) fn check(settings: &Settings, root: &mut Section<'_>) {
@@ -71,8 +68,8 @@ fn check_relay(settings: &Settings, root: &mut Section<'_>) {
 /// Whether so short a prefix holds addresses that are surely not the operator's own.
 fn is_the_world(network: &IpNet) -> bool {
     let prefix_min = match network {
-        IpNet::V4(_) => 7,
-        IpNet::V6(_) => 16,
+        IpNet::V4(_) => IPV4_PREFIX_MIN,
+        IpNet::V6(_) => IPV6_PREFIX_MIN,
     };
     let own = |own: &IpNet| own.contains(network);
     network.prefix_len() < prefix_min && !loopback().iter().any(own)
@@ -102,25 +99,24 @@ fn check_limits(settings: &Settings, root: &mut Section<'_>) {
             root.mistake(key, "nothing works with 0", "use 1 or more");
         }
     }
-    if limits.memory_octets < 1 << 20 {
+    if limits.memory_octets < MEMORY_OCTETS_MIN {
         root.mistake("limits.memory_octets", "no large message would ever fit", "use 1MiB or more");
     }
 }
 
 fn check_times(settings: &Settings, root: &mut Section<'_>) {
-    let second = Duration::from_secs(1);
     for (key, time) in [
         ("limits.command_timeout", settings.limits.command_timeout),
         ("limits.content_timeout", settings.limits.content_timeout),
         ("retry.lifetime", settings.retry.lifetime),
     ] {
-        if time < second {
+        if time < TIME_MIN {
             root.mistake(key, "it is less than a second", "use 1s or more");
         }
     }
-    let schedules = settings.retry.domains.iter().filter_map(|(_, own)| own.schedule.as_ref());
+    let schedules = settings.retry.domains.values().filter_map(|own| own.schedule.as_ref());
     for schedule in schedules.chain([&settings.retry.schedule]) {
-        if schedule.is_empty() || schedule.iter().any(|pause| *pause < second) {
+        if schedule.is_empty() || schedule.iter().any(|pause| *pause < TIME_MIN) {
             root.mistake(
                 "retry.schedule",
                 "it has no pauses, or one under a second",

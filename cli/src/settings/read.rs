@@ -1,13 +1,15 @@
 //! The keys, each with its default.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
+use ingress::Limits;
 use shared::config::{Mistake, Octets, Read, Section, Setting};
 use shared::mail::Domain;
-use workers::deliver::{Route, Routes};
+use workers::deliver::{DomainRetry, RetrySettings, Route, Routes};
 
 use super::check::check;
-use super::{BareLf, Deliver, DomainRetry, Limits, Listener, Log, Retry, Settings, Stores, Timeouts};
+use super::{BareLf, Deliver, Listener, Log, Settings, Stores, Timeouts};
 use crate::args::DATA;
 
 /// Reads the settings of an edge, or lists everything that is wrong with them.
@@ -90,10 +92,10 @@ fn limits(section: &mut Section<'_>) -> Limits {
         })
     };
     let memory_octets = octets("memory_octets", default.memory_octets);
-    let pack_octets = octets("pack_octets", default.pack_octets);
+    let pack_octets = octets("pack_octets", default.pack_octets.try_into().unwrap_or(u32::MAX));
     Limits {
         memory_octets,
-        pack_octets,
+        pack_octets: pack_octets.try_into().unwrap_or(usize::MAX),
         message_octets: section.value("message_octets", Octets(default.message_octets)).0,
         recipients: section.value("recipients", default.recipients),
         connections: section.value("connections", default.connections),
@@ -102,26 +104,29 @@ fn limits(section: &mut Section<'_>) -> Limits {
         content_timeout: section.value("content_timeout", default.content_timeout),
         pack_messages: section.value("pack_messages", default.pack_messages),
         commits_in_flight: section.value("commits_in_flight", default.commits_in_flight),
+        ..default
     }
 }
 
-fn retry(section: &mut Section<'_>) -> Retry {
-    let default = Retry::default();
+fn retry(section: &mut Section<'_>) -> RetrySettings {
+    let default = RetrySettings::default();
     let named = section.named("domains", |name, own| {
         let lifetime = own.optional("lifetime");
         let schedule = Some(own.list("schedule", Vec::new())).filter(|schedule| !schedule.is_empty());
         (Domain::parse(name).ok(), DomainRetry { schedule, lifetime })
     });
-    let mut domains = Vec::with_capacity(named.len());
+    let mut domains = HashMap::with_capacity(named.len());
     for (domain, own) in named {
         match domain {
-            Some(domain) => domains.push((domain, own)),
+            Some(domain) => {
+                domains.insert(domain, own);
+            }
             None => {
                 section.mistake("domains", "one of its names is no domain", format!("use {}", Domain::RIGHT));
             }
         }
     }
-    Retry {
+    RetrySettings {
         schedule: section.list("schedule", default.schedule),
         lifetime: section.value("lifetime", default.lifetime),
         jitter: section.value("jitter", default.jitter),

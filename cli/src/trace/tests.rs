@@ -1,13 +1,16 @@
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use shared::mail::{Body, ContentFacts, Envelope};
 use shared::pack::{NewMessage, encode};
+use shared::port::Record;
 
 use super::*;
-use crate::fakes::{ACCEPTED, FakeDeliveries, FakeSpool, NOW, after, message_id, state, text};
+use crate::samples::{ACCEPTED, NOW, after, attempts, message_id, stores, text};
 
-fn spool(id: MessageId, to: &[&str]) -> FakeSpool {
+/// No pack: it was deleted, or never there.
+const NO_PACK: Vec<Bytes> = Vec::new();
+
+/// The pack of a message to each of `to`.
+fn pack(id: MessageId, to: &[&str]) -> Vec<Bytes> {
     let message = NewMessage {
         received_at: ACCEPTED,
         envelope: Envelope {
@@ -26,11 +29,19 @@ fn spool(id: MessageId, to: &[&str]) -> FakeSpool {
         tenant: TenantId::default(),
     };
     let content = (message, ContentFacts::default(), Bytes::from_static(b"Subject: Hello\r\n\r\nbody\r\n"));
-    FakeSpool(HashMap::from([(id.pack, encode(id.pack, ACCEPTED, vec![content]).concat().into())]))
+    encode(id.pack, ACCEPTED, vec![content])
 }
 
-async fn trace(id: MessageId, spool: FakeSpool, states: Vec<DeliveryState>, json: bool) -> Outcome<String> {
-    let ports = Ports { spool: Arc::new(spool), deliveries: Arc::new(FakeDeliveries(states)), now: NOW };
+async fn trace(id: MessageId, pack: Vec<Bytes>, records: Vec<Record>, json: bool) -> Outcome<String> {
+    let open = stores().await;
+    let (spool, deliveries) = (open.stores.spool.clone(), open.stores.deliveries.clone());
+    if !pack.is_empty() {
+        spool.put(id.pack, pack).await.unwrap();
+    }
+    if !records.is_empty() {
+        deliveries.record(records).await.unwrap();
+    }
+    let ports = Ports { spool, deliveries, now: NOW };
     let mut out = Vec::new();
     run(&ports, id, json, Screen::default(), &mut out).await.map(|()| text(out))
 }
@@ -42,11 +53,12 @@ fn deferral() -> Reply {
 #[tokio::test]
 async fn a_story_tells_who_what_and_each_attempt() {
     let id = message_id("a");
-    let mut gone = state(id, "example.net", &["carol@example.net"], &[Reply::new(250, (0, 0), "ok")], None);
-    gone.attempts[0].tls = Some("TLSv1.3 TLS_AES_256_GCM_SHA384".to_owned());
-    let late = state(id, "example.org", &["bob@example.org"], &[deferral(), deferral()], Some(after(360)));
+    let mut gone =
+        attempts(id, "example.net", &["carol@example.net"], &[Reply::new(250, (0, 0), "ok")], None);
+    gone[0].attempt.tls = Some("TLSv1.3 TLS_AES_256_GCM_SHA384".to_owned());
+    let late = attempts(id, "example.org", &["bob@example.org"], &[deferral(), deferral()], Some(after(360)));
     let to = ["bob@example.org", "carol@example.net"];
-    let told = trace(id, spool(id, &to), vec![gone, late], false).await.unwrap();
+    let told = trace(id, pack(id, &to), [gone, late].concat(), false).await.unwrap();
     assert_eq!(
         told,
         format!(
@@ -83,10 +95,10 @@ example.org
 async fn a_bounce_names_the_message_that_tells_the_sender() {
     let (id, report) = (message_id("a"), message_id("report"));
     let no = Reply::new(550, (1, 1), "no such user");
-    let mut bounced = state(id, "example.org", &["bob@example.org"], &[no], None);
-    bounced.recipients[0].status = RecipientStatus::Bounced;
-    bounced.recipients[0].report = Some(report);
-    let told = trace(id, spool(id, &["bob@example.org"]), vec![bounced], false).await.unwrap();
+    let mut bounced = attempts(id, "example.org", &["bob@example.org"], &[no], None);
+    bounced[0].recipients[0].status = RecipientStatus::Bounced;
+    bounced[0].recipients[0].report = Some(report);
+    let told = trace(id, pack(id, &["bob@example.org"]), bounced, false).await.unwrap();
     let lines = format!(
         "  bounced   bob@example.org  550 5.1.1 no such user\n            the sender is told by message {report}\n"
     );
@@ -96,20 +108,20 @@ async fn a_bounce_names_the_message_that_tells_the_sender() {
 #[tokio::test]
 async fn a_message_that_nobody_has_tried_yet_is_said_to_be_accepted() {
     let id = message_id("a");
-    let told = trace(id, spool(id, &["bob@example.org"]), Vec::new(), false).await.unwrap();
+    let told = trace(id, pack(id, &["bob@example.org"]), Vec::new(), false).await.unwrap();
     assert!(told.ends_with("\n\naccepted and safe, not tried yet; ask again in a moment\n"), "{told}");
 
-    let done = state(id, "example.net", &["carol@example.net"], &[Reply::new(250, (0, 0), "ok")], None);
+    let done = attempts(id, "example.net", &["carol@example.net"], &[Reply::new(250, (0, 0), "ok")], None);
     let to = ["bob@example.org", "carol@example.net"];
-    let told = trace(id, spool(id, &to), vec![done], false).await.unwrap();
+    let told = trace(id, pack(id, &to), done, false).await.unwrap();
     assert!(told.ends_with("\nnot tried yet: bob@example.org\n"), "{told}");
 }
 
 #[tokio::test]
 async fn the_story_as_json_stays_as_it_is() {
     let id = message_id("a");
-    let late = state(id, "example.org", &["bob@example.org"], &[deferral()], Some(after(360)));
-    let told = trace(id, spool(id, &["bob@example.org"]), vec![late], true).await.unwrap();
+    let late = attempts(id, "example.org", &["bob@example.org"], &[deferral()], Some(after(360)));
+    let told = trace(id, pack(id, &["bob@example.org"]), late, true).await.unwrap();
     let reply = serde_json::json!({"code": 450, "enhanced": "4.2.0", "text": "greylisted\ncome back"});
     assert_eq!(
         serde_json::from_str::<serde_json::Value>(&told).unwrap(),
@@ -152,8 +164,8 @@ async fn the_story_as_json_stays_as_it_is() {
 #[tokio::test]
 async fn a_message_outlives_its_pack_in_the_state() {
     let id = message_id("a");
-    let done = state(id, "example.org", &["bob@example.org"], &[Reply::new(250, (0, 0), "ok")], None);
-    let told = trace(id, FakeSpool::default(), vec![done], false).await.unwrap();
+    let done = attempts(id, "example.org", &["bob@example.org"], &[Reply::new(250, (0, 0), "ok")], None);
+    let told = trace(id, NO_PACK, done, false).await.unwrap();
     assert!(told.contains("  pack      deleted by age"), "{told}");
     assert!(told.contains("delivered bob@example.org"), "{told}");
 }
@@ -161,22 +173,22 @@ async fn a_message_outlives_its_pack_in_the_state() {
 #[tokio::test]
 async fn a_message_that_is_not_there_is_no_input() {
     let id = message_id("a");
-    let failure = trace(id, FakeSpool::default(), Vec::new(), false).await.unwrap_err();
+    let failure = trace(id, NO_PACK, Vec::new(), false).await.unwrap_err();
     assert_eq!(failure.exit, Exit::NoInput);
     assert!(failure.text.contains(&id.to_string()));
 
     let other = MessageId { n: 1, ..id };
-    let failure = trace(other, spool(id, &["bob@example.org"]), Vec::new(), false).await.unwrap_err();
+    let failure = trace(other, pack(id, &["bob@example.org"]), Vec::new(), false).await.unwrap_err();
     assert_eq!(failure.exit, Exit::NoInput, "the pack has one message only");
 }
 
 #[tokio::test]
 async fn a_corrupt_pack_is_told_and_does_not_hide_the_deliveries() {
     let id = message_id("a");
-    let corrupt = || FakeSpool(HashMap::from([(id.pack, Bytes::from_static(b"not a pack at all"))]));
+    let corrupt = || vec![Bytes::from_static(b"not a pack at all")];
     assert_eq!(trace(id, corrupt(), Vec::new(), false).await.unwrap_err().exit, Exit::Io);
 
-    let done = state(id, "example.org", &["bob@example.org"], &[Reply::new(250, (0, 0), "ok")], None);
-    let told = trace(id, corrupt(), vec![done], false).await.unwrap();
+    let done = attempts(id, "example.org", &["bob@example.org"], &[Reply::new(250, (0, 0), "ok")], None);
+    let told = trace(id, corrupt(), done, false).await.unwrap();
     assert!(told.contains("  pack      corrupt: "), "{told}");
 }

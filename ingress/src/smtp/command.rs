@@ -2,6 +2,8 @@
 
 use shared::mail::{Body, Domain, MailOptions, Mailbox, ReversePath};
 
+use crate::limits::CLIENT_NAME_OCTETS_MAX;
+
 /// A command that is well formed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -115,9 +117,8 @@ fn is_http(line: &str) -> bool {
 /// One printable word. It is not held to the form of a domain: so many clients have an underscore or nothing
 /// sensible there, and no server may refuse mail for a name that is not true (RFC 5321 §4.1.4).
 fn client_name(argument: &str) -> Option<String> {
-    const OCTETS_MAX: usize = 255;
-    let fits =
-        (1..=OCTETS_MAX).contains(&argument.len()) && argument.bytes().all(|byte| byte.is_ascii_graphic());
+    let fits = (1..=CLIENT_NAME_OCTETS_MAX).contains(&argument.len())
+        && argument.bytes().all(|byte| byte.is_ascii_graphic());
     fits.then(|| argument.to_owned())
 }
 

@@ -3,21 +3,21 @@
 use std::time::Duration;
 
 use ingress::Limits;
+use shared::testkit::Mode;
 use tokio::net::TcpStream;
 
 use super::support::client::{Edge, within};
-use super::support::ports::Mood;
 
 #[tokio::test]
 async fn transactions_under_way_are_finished_and_the_next_command_gets_421() {
     let edge = Edge::start(Limits::default()).await;
     let (mut idle, mut sending, mut committing) =
         (edge.connect().await, edge.connect().await, edge.connect().await);
-    edge.world.spool.send_replace(Mood::Hangs);
+    edge.world.spool.set(Mode::Stuck);
     sending.begin().await;
     committing.begin().await;
     committing.send("x\r\n.\r\n").await;
-    edge.world.puts_begun(1).await;
+    edge.world.spool.until_called("put", 1).await;
     edge.drain.cancel();
     within(async {
         while TcpStream::connect(edge.address).await.is_ok() {
@@ -29,7 +29,7 @@ async fn transactions_under_way_are_finished_and_the_next_command_gets_421() {
     assert!(idle.is_closed().await);
     sending.send("y\r\n.\r\n").await;
     assert!(!edge.serving.is_finished());
-    edge.world.spool.send_replace(Mood::Fine);
+    edge.world.spool.set(Mode::Sound);
     for client in [&mut sending, &mut committing] {
         client.expect("250 2.0.0 queued as").await;
         client.ask("MAIL FROM:<a@b.example>", "421 4.3.2").await;
@@ -57,7 +57,7 @@ async fn a_transaction_that_never_ends_is_ended_when_the_time_is_up() {
     edge.drain.cancel();
     client.expect("421 4.3.2").await;
     within(edge.serving).await.unwrap();
-    assert_eq!(edge.world.packs(), 0);
+    assert_eq!(edge.world.packs().await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -84,7 +84,7 @@ async fn under_load_every_250_is_in_a_pack_with_a_job_and_every_session_hears_42
             }
         }));
     }
-    edge.world.puts_begun(50).await;
+    edge.world.spool.until_called("put", 50).await;
     edge.drain.cancel();
     let mut accepted = 0;
     for client in clients {
@@ -93,6 +93,6 @@ async fn under_load_every_250_is_in_a_pack_with_a_job_and_every_session_hears_42
     within(edge.serving).await.unwrap();
     let packs = edge.world.read_packs().await;
     assert_eq!(packs.iter().map(|(_, contents)| contents.len()).sum::<usize>(), accepted);
-    assert_eq!(edge.world.jobs().len(), packs.len());
+    assert_eq!(edge.world.jobs().await.len(), packs.len());
     assert!(accepted >= 50);
 }

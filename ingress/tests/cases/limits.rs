@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use ingress::Limits;
+use shared::testkit::Mode;
 
 use super::support::client::{Edge, within};
-use super::support::ports::Mood;
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -49,7 +49,7 @@ async fn content_that_stops_or_drips_for_too_long_is_not_waited_for() {
         };
         let (line, ()) = tokio::join!(reading.rest(), dripping);
         assert!(line.starts_with("421 4.4.2"), "{line}");
-        assert_eq!(edge.world.packs(), 0);
+        assert_eq!(edge.world.packs().await, 0);
     }
 }
 
@@ -106,7 +106,7 @@ async fn without_memory_a_message_waits_and_is_then_read_away_and_refused() {
         ..Limits::default()
     };
     let edge = Edge::start(limits).await;
-    edge.world.spool.send_replace(Mood::Hangs);
+    edge.world.spool.set(Mode::Stuck);
     let (mut first, mut second, mut third) =
         (edge.connect().await, edge.connect().await, edge.connect().await);
     for client in [&mut first, &mut second] {
@@ -116,7 +116,7 @@ async fn without_memory_a_message_waits_and_is_then_read_away_and_refused() {
     }
     let refused = third.message("x".repeat(998).repeat(100) + "\r\n").await;
     assert!(refused.starts_with("452 4.3.1"), "{refused}");
-    edge.world.spool.send_replace(Mood::Fine);
+    edge.world.spool.set(Mode::Sound);
     first.expect("250").await;
     second.expect("250").await;
     // memory came back with the answers, and the session of the refused message goes on

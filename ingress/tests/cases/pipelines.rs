@@ -1,9 +1,9 @@
 //! RFC 2920.
 
 use ingress::Limits;
+use shared::testkit::Mode;
 
 use super::support::client::{Edge, settings};
-use super::support::ports::Mood;
 
 #[tokio::test]
 async fn replies_to_commands_that_came_together_go_out_together() {
@@ -18,16 +18,16 @@ async fn replies_to_commands_that_came_together_go_out_together() {
 #[tokio::test]
 async fn content_sent_before_354_is_content_and_what_follows_its_end_waits_for_the_commit() {
     let edge = Edge::start(Limits::default()).await;
-    edge.world.spool.send_replace(Mood::Hangs);
+    edge.world.spool.set(Mode::Stuck);
     let mut client = edge.connect().await;
     let message = "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\nRSET\r\n.\r\n";
     client.send(format!("HELO c.example\r\n{message}{message}NOOP\r\nQUIT\r\n")).await;
     for code in ["250 edge.example", "250 2.1.0", "250 2.1.5", "354"] {
         client.expect(code).await;
     }
-    edge.world.puts_begun(1).await;
+    edge.world.spool.until_called("put", 1).await;
     assert!(client.is_silent().await);
-    edge.world.spool.send_replace(Mood::Fine);
+    edge.world.spool.set(Mode::Sound);
     for code in
         ["250 2.0.0 queued as", "250 2.1.0", "250 2.1.5", "354", "250 2.0.0 queued as", "250 2.0.0 ok", "221"]
     {

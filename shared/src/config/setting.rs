@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::limits::SETTING_SECONDS_MAX;
 use crate::mail::Domain;
 
 /// A value that can be read from text.
@@ -52,12 +53,9 @@ impl Setting for Duration {
             "d" => 86_400,
             _ => return None,
         };
-        number.checked_mul(seconds).filter(|seconds| *seconds <= CENTURY_SECONDS).map(Self::from_secs)
+        number.checked_mul(seconds).filter(|seconds| *seconds <= SETTING_SECONDS_MAX).map(Self::from_secs)
     }
 }
-
-/// No setting is longer, so that sums of times with moments never overflow.
-const CENTURY_SECONDS: u64 = 100 * 366 * 86_400;
 
 fn number_and_unit(text: &str) -> Option<(u64, &str)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();

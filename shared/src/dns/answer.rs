@@ -8,10 +8,8 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData};
 
+use crate::limits::dns::NEGATIVE_TTL;
 use crate::port::{Answer, ResolveError, Resolved};
-
-/// How long "there is none" is kept where the answer has no SOA that tells (RFC 2308 §5).
-const NEGATIVE_TTL: Duration = Duration::from_secs(60);
 
 /// Reads the outcome of a lookup; `pick` takes the records of the type asked for, and leaves out CNAMEs on the way there.
 pub(super) fn read<T>(found: Result<Lookup, NetError>, pick: impl Fn(&RData) -> Option<T>) -> Resolved<T> {

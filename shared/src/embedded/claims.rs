@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
+use crate::limits::embedded::UNFINISHED_KEPT;
 use crate::mail::Timestamp;
 use crate::port::Claim;
-
-/// How long a claim that was never finished is remembered: longer than its job can be in a queue.
-const UNFINISHED_KEPT: Duration = Duration::from_secs(15 * 86_400);
 
 pub(super) const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS claim (

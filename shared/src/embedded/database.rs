@@ -8,7 +8,6 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -16,20 +15,14 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 use super::files;
+use crate::limits::embedded::{
+    BUSY_TIMEOUT, CHECKPOINT_PAGES, READER_CACHE_KIB, STATEMENTS_KEPT, WAITING_MAX, WRITER_CACHE_KIB,
+};
 use crate::port::{PortError, PortResult};
 use writer::{Operation, Task};
 
 /// The version of the tables, as `user_version`.
 const VERSION: i64 = 1;
-/// How long another process may keep us from writing.
-const BUSY: Duration = Duration::from_secs(5);
-/// Operations that wait for the writer before callers are made to wait for room.
-const WAITING_MAX: usize = 1024;
-/// Page caches of the two connections, in KiB.
-const WRITER_CACHE_KIB: i64 = 4096;
-const READER_CACHE_KIB: i64 = 1024;
-/// Pages of 4 KiB in the log before they are copied into the file.
-const CHECKPOINT_PAGES: i64 = 4096;
 
 /// Why a database could not be opened.
 #[derive(Debug, Error)]
@@ -199,8 +192,8 @@ pub(super) fn atomically<T>(
 fn connection(path: &Path, cache_kib: i64) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     // else a statement is planned anew whenever a value is bound that the plan could depend on
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;

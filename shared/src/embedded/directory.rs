@@ -4,10 +4,8 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::database::Database;
+use crate::limits::embedded::{NAME_OCTETS_MAX, VALUE_OCTETS_MAX};
 use crate::port::{Directory, Entry, EntryKind, PortError, PortResult};
-
-const NAME_OCTETS_MAX: usize = 512;
-const VALUE_OCTETS_MAX: usize = 64 * 1024;
 
 const OPEN: &str = "the opening of the directory";
 const READ: &str = "the read of a directory entry";

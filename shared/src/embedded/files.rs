@@ -5,18 +5,17 @@ use std::io::{self, ErrorKind, IoSlice, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
+use crate::limits::embedded::LEFTOVER_AGE;
 use crate::mail::Timestamp;
 use crate::port::{PortError, PortResult};
 
 /// Mail and keys are their owner's business.
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
-/// How long a file must have been left alone to be nobody's: longer than any pause within a message.
-const LEFTOVER_AGE: Duration = Duration::from_secs(3600);
 
 /// Runs file system work off the runtime's own threads.
 pub(super) async fn blocking<T: Send + 'static>(

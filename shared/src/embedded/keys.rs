@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use super::files::{self, NewFile, blocking, make_folder, sync_folder};
+use crate::limits::embedded::{KEY_OCTETS_MAX, SELECTOR_OCTETS_MAX};
 use crate::mail::Domain;
 use crate::port::{Clock, KeyAlgorithm, Keys, PortError, PortResult, SigningKey};
 
@@ -20,9 +21,6 @@ const DELETE: &str = "the deletion of a signing key";
 
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const END: &str = "-----END PRIVATE KEY-----";
-/// Longest file that is taken for a key: an RSA key of 16,384 bits has less.
-const FILE_OCTETS_MAX: u64 = 16 * 1024;
-const SELECTOR_OCTETS_MAX: usize = 128;
 /// Mode bits of group and others.
 const OTHERS: u32 = 0o077;
 
@@ -120,7 +118,7 @@ fn read(path: &Path) -> io::Result<Option<SigningKey>> {
         return Err(io::Error::new(ErrorKind::PermissionDenied, message));
     }
     let mut pem = String::new();
-    file.take(FILE_OCTETS_MAX).read_to_string(&mut pem)?;
+    file.take(KEY_OCTETS_MAX).read_to_string(&mut pem)?;
     let wrong = || format!("{} is no PKCS #8 PEM file of an RSA or Ed25519 key", path.display());
     let pkcs8 = from_pem(&pem).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, wrong()))?;
     let algorithm = algorithm(&pkcs8).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, wrong()))?;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::limits::embedded::OWNER_OCTETS_MAX;
+
 const FILE_NAME: &str = "edge.lock";
 
 /// The right to work the queues of a data folder. The kernel takes it back when the process ends, however it ends.
@@ -47,7 +49,7 @@ impl EdgeLock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut owner = String::new();
-                let _ = file.take(64).read_to_string(&mut owner);
+                let _ = file.take(OWNER_OCTETS_MAX).read_to_string(&mut owner);
                 return Err(LockError::Held { folder: folder.to_owned(), owner: owner.trim().to_owned() });
             }
             Err(TryLockError::Error(cause)) => return Err(failed(cause)),

@@ -11,16 +11,13 @@ use tokio::sync::Notify;
 
 use super::database::Database;
 use crate::job::JOB_OCTETS_MAX;
+use crate::limits::embedded::LOOK_EVERY;
+use crate::limits::{RECEIVE_WAIT_MAX, RECEIVES, VISIBILITY};
 use crate::mail::Timestamp;
 use crate::port::{
     BATCH_MAX, Clock, DELAY_MAX, Depth, Outgoing, PortError, PortResult, Queue, Receipt, Received,
 };
 use store::{Found, Turn};
-
-/// Longest wait of a receive.
-const WAIT_MAX: Duration = Duration::from_secs(20);
-/// How often a waiting receive looks for what other processes have sent.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 const OPEN: &str = "the opening of a queue";
 const SEND: &str = "the sending of jobs";
@@ -42,7 +39,7 @@ pub struct QueueSettings {
 
 impl Default for QueueSettings {
     fn default() -> Self {
-        Self { visibility: Duration::from_secs(120), receives_max: 50 }
+        Self { visibility: VISIBILITY, receives_max: RECEIVES }
     }
 }
 
@@ -105,7 +102,7 @@ impl Queue for SqliteQueue {
 
     async fn receive(&self, max: usize, wait: Duration) -> PortResult<Vec<Received>> {
         let max = max.clamp(1, BATCH_MAX);
-        let deadline = self.shared.clock.now() + wait.min(WAIT_MAX);
+        let deadline = self.shared.clock.now() + wait.min(RECEIVE_WAIT_MAX);
         loop {
             let (received, next_at) = self.shared.take(max).await?;
             let now = self.shared.clock.now();

@@ -15,11 +15,9 @@ use super::files::{
     NewFile, blocking, certainly_not_done, make_folder, remove, remove_leftovers, sync_folder, system_time,
     timestamp,
 };
+use crate::limits::embedded::HELD_BACK_OCTETS;
 use crate::mail::{PackId, Timestamp};
 use crate::port::{Clock, PackInfo, Piece, PortError, PortResult, Spool, SpoolWriter};
-
-/// What a writer holds back before it asks for a thread to write it.
-const HELD_BACK_OCTETS: usize = 256 * 1024;
 
 /// A spool in a folder of one file system.
 pub struct FileSpool {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
-use super::limits::{HEALTH_AGE, PROBE_TIME};
+use crate::limits::telemetry::{HEALTH_AGE, PROBE_TIME};
 use crate::mail::Timestamp;
 use crate::port::{Clock, PortResult, Queue, Spool};
 

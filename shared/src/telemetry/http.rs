@@ -15,10 +15,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::limits::{
+use super::{Health, Metrics};
+use crate::limits::telemetry::{
     ACCEPT_REST, CONNECTION_TIME, CONNECTIONS_MAX, HEAD_OCTETS_MAX, HEAD_TIME, HEADERS_MAX, UPKEEP_PERIOD,
 };
-use super::{Health, Metrics};
 use crate::port::Clock;
 
 const METRICS_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::limits::{LOG_GATHER, LOG_OCTETS_MAX, LOG_PATIENCE};
+use crate::limits::telemetry::{LOG_GATHER, LOG_OCTETS_MAX, LOG_PATIENCE};
 
 /// Where lines go; cheap to clone.
 #[derive(Clone)]

@@ -42,9 +42,20 @@ impl ManualClock {
         self.now.send_replace(now);
     }
 
-    /// When the first of those who sleep wants to be woken.
+    /// When the next of those who sleep wants to be woken.
     pub fn next_waking(&self) -> Option<Timestamp> {
-        self.sleepers.borrow().values().min().copied()
+        let now = self.now();
+        // one whose time has come is in the list until it gets to run
+        self.sleepers.borrow().values().copied().filter(|waking| *waking > now).min()
+    }
+
+    /// Moves the clock on to the next waking; tells whether there is one.
+    pub fn advance_to_next(&self) -> bool {
+        let next = self.next_waking();
+        if let Some(waking) = next {
+            self.set(waking);
+        }
+        next.is_some()
     }
 
     /// Waits until at least `count` sleep.
@@ -61,16 +72,10 @@ impl ManualClock {
         enough.expect("the sender lives as long as self");
     }
 
-    /// Waits until somebody sleeps and moves the clock on to the first waking.
+    /// Waits until somebody sleeps and moves the clock on to the next waking.
     pub async fn advance_to_next_waking(&self) {
         self.until_asleep(1).await;
-        if let Some(waking) = self.next_waking() {
-            self.now.send_if_modified(|now| {
-                let later = waking > *now;
-                *now = waking.max(*now);
-                later
-            });
-        }
+        self.advance_to_next();
     }
 }
 

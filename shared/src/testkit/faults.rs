@@ -1,8 +1,10 @@
 //! When, and how, a decorated port fails.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 use crate::port::{Clock, Ids, PortError, PortResult};
 use crate::system::SystemClock;
@@ -26,7 +28,7 @@ pub enum Mode {
         /// On the decorator's clock.
         by: Duration,
     },
-    /// No operation ever answers, and none happens.
+    /// No operation happens or answers until the mode is another one.
     Stuck,
 }
 
@@ -48,7 +50,7 @@ pub enum Fate {
 pub struct Faults {
     clock: Arc<dyn Clock>,
     chance: SeededIds,
-    state: Mutex<State>,
+    state: watch::Sender<State>,
 }
 
 struct State {
@@ -56,6 +58,17 @@ struct State {
     single: BTreeMap<&'static str, Mode>,
     calls: BTreeMap<&'static str, u64>,
     failed: u64,
+    largest_read: usize,
+}
+
+impl State {
+    fn calls_of(&self, operation: &str) -> u64 {
+        self.calls.get(operation).copied().unwrap_or(0)
+    }
+
+    fn mode_of(&self, operation: &str) -> Mode {
+        self.single.get(operation).copied().unwrap_or(self.mode)
+    }
 }
 
 impl Faults {
@@ -66,34 +79,55 @@ impl Faults {
 
     /// Likewise, and slow operations sleep on `clock`.
     pub fn with_clock(seed: u64, clock: Arc<dyn Clock>) -> Arc<Self> {
-        let state = State { mode: Mode::Sound, single: BTreeMap::new(), calls: BTreeMap::new(), failed: 0 };
-        Arc::new(Self { clock, chance: SeededIds::new(seed), state: Mutex::new(state) })
+        let state = State {
+            mode: Mode::Sound,
+            single: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            failed: 0,
+            largest_read: 0,
+        };
+        Arc::new(Self { clock, chance: SeededIds::new(seed), state: watch::Sender::new(state) })
     }
 
     /// Sets how every operation behaves, and forgets what was set for single ones.
     pub fn set(&self, mode: Mode) {
-        let mut state = self.state();
-        state.mode = mode;
-        state.single.clear();
+        self.state.send_modify(|state| {
+            state.mode = mode;
+            state.single.clear();
+        });
     }
 
     /// Sets how one operation behaves.
     pub fn set_for(&self, operation: &'static str, mode: Mode) {
-        self.state().single.insert(operation, mode);
+        self.state.send_modify(|state| {
+            state.single.insert(operation, mode);
+        });
     }
 
     /// How often an operation was called.
     pub fn calls(&self, operation: &str) -> u64 {
-        self.state().calls.get(operation).copied().unwrap_or(0)
+        self.state.borrow().calls_of(operation)
+    }
+
+    /// Waits until an operation was called at least `count` times.
+    pub async fn until_called(&self, operation: &str, count: u64) {
+        let mut state = self.state.subscribe();
+        let called = state.wait_for(|state| state.calls_of(operation) >= count).await;
+        called.expect("the sender lives as long as self");
     }
 
     /// How many operations were made to fail.
     pub fn failed(&self) -> u64 {
-        self.state().failed
+        self.state.borrow().failed
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nothing panics while it is held")
+    /// The most octets that one read of a spool gave.
+    pub fn largest_read(&self) -> usize {
+        self.state.borrow().largest_read
+    }
+
+    pub(super) fn note_read(&self, octets: usize) {
+        self.state.send_modify(|state| state.largest_read = state.largest_read.max(octets));
     }
 
     /// Runs `work` as the mode for `operation` has it.
@@ -124,11 +158,10 @@ impl Faults {
     }
 
     async fn draw(&self, operation: &'static str) -> Fate {
-        let mode = {
-            let mut state = self.state();
-            *state.calls.entry(operation).or_default() += 1;
-            state.single.get(operation).copied().unwrap_or(state.mode)
-        };
+        self.state.send_modify(|state| *state.calls.entry(operation).or_default() += 1);
+        let mut state = self.state.subscribe();
+        let settled = state.wait_for(|state| state.mode_of(operation) != Mode::Stuck).await;
+        let mode = settled.expect("the sender lives as long as self").mode_of(operation);
         let fate = match mode {
             Mode::Sound => Fate::Through,
             Mode::Always(fate) => fate,
@@ -137,9 +170,9 @@ impl Faults {
                 self.clock.sleep(by).await;
                 Fate::Through
             }
-            Mode::Stuck => std::future::pending().await,
+            Mode::Stuck => unreachable!("it was waited out"),
         };
-        self.state().failed += u64::from(fate != Fate::Through);
+        self.state.send_modify(|state| state.failed += u64::from(fate != Fate::Through));
         fate
     }
 

@@ -39,7 +39,9 @@ impl Spool for Faulty<dyn Spool> {
         Ok(Box::new(FaultyWriter { inner: writer, faults: Arc::clone(&self.faults), broken: false }))
     }
     async fn get(&self, id: PackId, range: Range<u64>) -> PortResult<Option<Piece>> {
-        self.faults.apply_read("get", self.inner.get(id, range)).await
+        let read = self.faults.apply_read("get", self.inner.get(id, range)).await?;
+        self.faults.note_read(read.as_ref().map_or(0, |piece| piece.bytes.len()));
+        Ok(read)
     }
     async fn delete(&self, id: PackId) -> PortResult<()> {
         self.faults.apply("delete", self.inner.delete(id)).await

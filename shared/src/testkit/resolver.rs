@@ -9,11 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use thiserror::Error;
 
+use crate::limits::dns::CNAMES_MAX;
 use crate::port::{Answer, MxHost, ResolveError, Resolved, Resolver, Tlsa};
 use zone::{Data, Zone};
-
-/// Links of a CNAME chain that are followed.
-const CNAMES_MAX: usize = 8;
 
 /// A zone text that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

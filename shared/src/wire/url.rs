@@ -4,11 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::embedded::QueueSettings;
-
-/// Longest visibility timeout, as in SQS.
-const VISIBILITY_MAX: Duration = Duration::from_secs(12 * 3600);
-/// Most receives before an entry is dead, as in SQS.
-const RECEIVES_MAX: u32 = 1000;
+use crate::limits::{RECEIVES_MAX, VISIBILITY_MAX, VISIBILITY_MIN};
 
 type Parameters<'a> = Vec<(&'a str, &'a str)>;
 
@@ -48,7 +44,7 @@ pub(super) fn queue(url: &str) -> Result<(PathBuf, QueueSettings), Vec<String>> 
     for (name, value) in parameters {
         match name {
             "visibility" => {
-                match duration(value).filter(|span| (MILLISECOND..=VISIBILITY_MAX).contains(span)) {
+                match duration(value).filter(|span| (VISIBILITY_MIN..=VISIBILITY_MAX).contains(span)) {
                     Some(visibility) => settings.visibility = visibility,
                     None => problems
                         .push(format!("visibility=`{value}` is no time up to 12h: use one such as 120s")),
@@ -67,8 +63,6 @@ pub(super) fn queue(url: &str) -> Result<(PathBuf, QueueSettings), Vec<String>> 
     }
     if problems.is_empty() { Ok((path, settings)) } else { Err(problems) }
 }
-
-const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// Reads `250ms`, `30s`, `5m` or `2h`.
 fn duration(text: &str) -> Option<Duration> {

@@ -5,8 +5,7 @@ use std::time::Duration;
 use shared::job::{DELIVERIES_MAX, DeliverJob, Delivery, JOB_OCTETS_MAX, Job};
 use shared::port::{BATCH_MAX, Outgoing, PortError, Queue};
 
-/// Octets of a job beside its deliveries, rounded up.
-const JOB_FRAME_OCTETS: usize = 256;
+use crate::limits::JOB_FRAME_OCTETS;
 
 /// Jobs for `deliveries`, which are sorted by destination: each for one destination, at most [`DELIVERIES_MAX`]
 /// deliveries and about [`JOB_OCTETS_MAX`] octets. All are marked `check`.

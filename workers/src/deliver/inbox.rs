@@ -13,13 +13,7 @@ use tokio::sync::Mutex;
 
 use super::outcome::Failure;
 use super::smtp::{Packs, ends_early, unreadable};
-
-/// How many messages can be written at once without waiting for each other, at best.
-const LOCKS: usize = 64;
-/// What is written at once, in octets.
-const BLOCK_OCTETS: u64 = 256 * 1024;
-/// Longest head of a file that is read back: far more than the lines of every recipient a message can have.
-const HEAD_OCTETS_MAX: u64 = 4 * 1024 * 1024;
+use crate::limits::{INBOX_BLOCK_OCTETS, INBOX_HEAD_OCTETS_MAX, INBOX_LOCKS};
 
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
@@ -33,7 +27,7 @@ pub(super) struct Inbox {
 
 impl Inbox {
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, locks: (0..LOCKS).map(|_| Mutex::new(())).collect() }
+        Self { folder, locks: (0..INBOX_LOCKS).map(|_| Mutex::new(())).collect() }
     }
 
     /// Puts the message there for each recipient of `delivery`, once however often it is asked to. Once this is `Ok`, the
@@ -41,7 +35,7 @@ impl Inbox {
     pub(super) async fn keep(&self, delivery: &Delivery, packs: &mut Packs) -> Result<(), Failure> {
         let mut hasher = DefaultHasher::new();
         delivery.key.message.hash(&mut hasher);
-        let lock = usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or(0);
+        let lock = usize::try_from(hasher.finish() % INBOX_LOCKS as u64).unwrap_or(0);
         let _held = self.locks[lock].lock().await;
         let path = self.folder.join(format!("{}.eml", delivery.key.message));
         let known = read_head(&path, delivery).await.map_err(|error| failed(delivery, &error))?;
@@ -81,7 +75,7 @@ async fn read_head(path: &Path, delivery: &Delivery) -> io::Result<String> {
     };
     // what follows the head has a known length, so no line of the message itself is taken for one of ours
     let message = delivery.length + delivery.prefix.len() as u64;
-    let octets = file.metadata().await?.len().saturating_sub(message).min(HEAD_OCTETS_MAX);
+    let octets = file.metadata().await?.len().saturating_sub(message).min(INBOX_HEAD_OCTETS_MAX);
     let mut head = Vec::new();
     file.take(octets).read_to_end(&mut head).await?;
     Ok(String::from_utf8_lossy(&head).into_owned())
@@ -114,7 +108,7 @@ async fn write(
     while at < end {
         let reader = packs.reader(delivery.key.message.pack);
         let piece = reader
-            .read(at, BLOCK_OCTETS.min(end - at))
+            .read(at, INBOX_BLOCK_OCTETS.min(end - at))
             .await
             .map_err(|error| unreadable(delivery, &error))?;
         if piece.is_empty() {

@@ -42,6 +42,11 @@ impl Default for RetrySettings {
 }
 
 impl RetrySettings {
+    /// The longest time that any message is tried.
+    pub fn lifetime_max(&self) -> Duration {
+        self.domains.values().filter_map(|own| own.lifetime).fold(self.lifetime, Duration::max)
+    }
+
     /// When a message for `domain` that was accepted at `accepted_at` is given up.
     pub fn expires_at(&self, domain: &Domain, accepted_at: Timestamp) -> Timestamp {
         let own = self.domains.get(domain).and_then(|own| own.lifetime);

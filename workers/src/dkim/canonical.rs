@@ -3,8 +3,7 @@
 use aws_lc_rs::digest;
 use memchr::{memchr, memchr3};
 
-/// Octets of canonical body that are gathered before they are hashed.
-const GATHERED_OCTETS: usize = 4096;
+use crate::limits::GATHERED_OCTETS;
 
 /// How a header or a body is brought into the form that is hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

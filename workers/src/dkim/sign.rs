@@ -9,11 +9,7 @@ use thiserror::Error;
 
 use super::Canonicalization::Relaxed;
 use super::key::{KeyError, Pair};
-
-/// Most fields that one signature covers. A message with more of the kinds that are signed is no honest message.
-pub const FIELDS_MAX: usize = 128;
-/// Longest line of a signature, without its CRLF.
-const LINE_OCTETS_MAX: usize = 76;
+use crate::limits::{SIGNATURE_LINE_OCTETS_MAX, SIGNED_FIELDS_MAX};
 
 /// Signed once more than they are there, so that none can be added (RFC 6376 §8.15).
 const OVERSIGNED: [&str; 10] = [
@@ -43,9 +39,9 @@ const SIGNED: [&str; 11] = [
     "list-unsubscribe-post",
 ];
 
-/// The message has more than [`FIELDS_MAX`] fields of the kinds that are signed.
+/// The message has more than [`SIGNED_FIELDS_MAX`] fields of the kinds that are signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("there are over {FIELDS_MAX} header fields to sign")]
+#[error("there are over {SIGNED_FIELDS_MAX} header fields to sign")]
 pub struct TooManyFields;
 
 /// The cryptographic library did not sign.
@@ -76,7 +72,7 @@ impl SignedFields {
             if oversigned {
                 picked.names.push(name);
             }
-            if picked.names.len() > FIELDS_MAX {
+            if picked.names.len() > SIGNED_FIELDS_MAX {
                 return Err(TooManyFields);
             }
         }
@@ -176,7 +172,7 @@ impl Folded<'_> {
 
     /// A text behind a space.
     fn word(&mut self, word: &str) {
-        if self.column + 1 + word.len() > LINE_OCTETS_MAX {
+        if self.column + 1 + word.len() > SIGNATURE_LINE_OCTETS_MAX {
             self.fold();
         } else {
             self.text(" ");
@@ -186,7 +182,7 @@ impl Folded<'_> {
 
     /// A text that follows without a space.
     fn part(&mut self, part: &str) {
-        if self.column + part.len() > LINE_OCTETS_MAX {
+        if self.column + part.len() > SIGNATURE_LINE_OCTETS_MAX {
             self.fold();
         }
         self.text(part);
@@ -195,10 +191,10 @@ impl Folded<'_> {
     /// A text that may be folded anywhere.
     fn base64(&mut self, mut text: &str) {
         while !text.is_empty() {
-            if self.column >= LINE_OCTETS_MAX {
+            if self.column >= SIGNATURE_LINE_OCTETS_MAX {
                 self.fold();
             }
-            let (now, later) = text.split_at(text.len().min(LINE_OCTETS_MAX - self.column));
+            let (now, later) = text.split_at(text.len().min(SIGNATURE_LINE_OCTETS_MAX - self.column));
             self.text(now);
             text = later;
         }
@@ -283,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_header_of_countless_fields_is_not_signed() {
-        let section = "To: a@example.com\r\n".repeat(FIELDS_MAX + 1);
+        let section = "To: a@example.com\r\n".repeat(SIGNED_FIELDS_MAX + 1);
         assert_eq!(SignedFields::pick(&[section.as_bytes()]).err(), Some(TooManyFields));
     }
 }

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use shared::port::Clock;
+use shared::testkit::SeededIds;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{PollSettings, Poller};
 use crate::limits::{FAILED_PAUSE, VISIBILITY};
-use crate::testing::{SeededIds, World, idle};
+use crate::testing::{World, idle};
 use crate::{Stage, Verdict};
 
 /// Does what the job says: `done`, `again`, `panic`, or `wait` until it is let go.

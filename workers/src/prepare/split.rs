@@ -7,11 +7,7 @@ use shared::mail::{Domain, Recipient};
 use shared::port::Outgoing;
 
 use super::Prepared;
-
-/// What a delivery takes in JSON beside its texts, at most: names, numbers, punctuation.
-const DELIVERY_OCTETS: usize = 640;
-/// What a recipient takes beside its address.
-const RECIPIENT_OCTETS: usize = 16;
+use crate::limits::prepare::{DELIVERY_OCTETS, RECIPIENT_OCTETS};
 
 /// One delivery to be: some recipients of one message at one domain.
 struct Slot {

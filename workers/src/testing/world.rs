@@ -6,14 +6,15 @@ use bytes::Bytes;
 use shared::job::{DeliverJob, Delivery, DeliveryKey, Job};
 use shared::mail::{Domain, Mailbox, MessageId, PackId, ReversePath, Timestamp};
 use shared::port::{Clock, RecipientStatus};
+use shared::testkit::{ManualClock, SeededIds};
 use tokio_util::sync::CancellationToken;
 
-use super::{FakeDeliveries, FakeQueue, FakeSpool, FakeTransport, Gate, ManualClock, SeededIds, drive};
+use super::{FakeDeliveries, FakeQueue, FakeSpool, FakeTransport, Gate, drive};
 use crate::deliver::{Deliver, DeliverPorts, DeliverSettings, Route, Routes};
 use crate::sweep::{Sweep, SweepPorts, SweepSettings};
 use crate::{Stage, Verdict};
 
-const START: i64 = 1_700_000_000_000;
+const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const ORIGINAL: &[u8] =
     b"From: Ann <ann@sender.example>\r\nSubject: hello\r\nMessage-ID: <m1@sender.example>\r\n\r\nthe body\r\n";
 
@@ -33,7 +34,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> Self {
         let gate = Arc::new(Gate::default());
-        let clock = Arc::new(ManualClock::new(START));
+        let clock = Arc::new(ManualClock::at(START));
         let time: Arc<dyn Clock> = clock.clone();
         let deliveries = Arc::new(FakeDeliveries::new(gate.clone()));
         let world = Self {
@@ -140,7 +141,7 @@ impl World {
 }
 
 fn pack() -> PackId {
-    PackId::derived(Timestamp::from_millis(START), "original")
+    PackId::derived(START, "original")
 }
 
 fn key(domain: &str) -> DeliveryKey {
@@ -164,7 +165,7 @@ pub(crate) fn delivery(domain: &str, names: &[&str]) -> Delivery {
         subject: "hello".to_owned(),
         signed: Vec::new(),
         attempt: 1,
-        accepted_at: Timestamp::from_millis(START),
-        expires_at: Timestamp::from_millis(START) + Duration::from_secs(5 * 24 * 3600),
+        accepted_at: START,
+        expires_at: START + Duration::from_secs(5 * 24 * 3600),
     }
 }

@@ -5,14 +5,12 @@
 mod world;
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use shared::job::Delivery;
 use shared::mail::{Client, ContentFacts, Envelope, MailOptions, Mailbox, PackId, ReversePath, TenantId};
 use shared::pack::{NewMessage, StreamedPack};
-use shared::port::Deliveries as _;
 use workers::dkim::{Verification, verify};
 use workers::{Stage, Verdict};
 use world::{Edge, NOW};
@@ -49,7 +47,7 @@ fn all_pass(records: &HashMap<String, String>, message: &[u8]) -> usize {
 
 #[tokio::test]
 async fn a_submission_from_our_domain_leaves_complete_and_signed_twice() {
-    let edge = Edge::new();
+    let edge = Edge::new().await;
     let records = edge.add_domain("example.com").await;
     let bytes = b"From: a@Example.com\r\nSubject: =?utf-8?Q?gr=C3=BC=C3=9Fe?=\r\n\r\nhello  \r\n \r\n";
     let delivery = edge.one(submission(&["b@example.net"]), bytes).await;
@@ -70,7 +68,7 @@ async fn a_submission_from_our_domain_leaves_complete_and_signed_twice() {
 
 #[tokio::test]
 async fn what_a_client_wrote_is_neither_doubled_nor_completed_where_it_only_passes_through() {
-    let edge = Edge::new();
+    let edge = Edge::new().await;
     edge.add_domain("example.com").await;
     let bytes = b"Date: x\r\nMESSAGE-id: <y>\r\nFrom: a@other.net\r\n\r\n";
     let delivery = edge.one(submission(&["b@example.net"]), bytes).await;
@@ -80,7 +78,7 @@ async fn what_a_client_wrote_is_neither_doubled_nor_completed_where_it_only_pass
     assert_eq!(delivery.prefix.matches(": ").count(), 1, "{}", delivery.prefix);
     let mut relayed = submission(&["b@example.net"]);
     relayed.client.submission = false;
-    let edge = Edge::new();
+    let edge = Edge::new().await;
     edge.add_domain("example.com").await;
     let delivery = edge.one(relayed, b"From: a@example.com\r\n\r\n").await;
     assert_eq!(delivery.prefix.matches(": ").count(), 1, "{}", delivery.prefix);
@@ -88,7 +86,7 @@ async fn what_a_client_wrote_is_neither_doubled_nor_completed_where_it_only_pass
 
 #[tokio::test]
 async fn the_envelope_is_never_derived_from_the_header() {
-    let edge = Edge::new();
+    let edge = Edge::new().await;
     edge.add_domain("example.com").await;
     let bytes = b"From: a@example.com\r\nTo: x@evil.example\r\nBcc: y@evil.example\r\nReturn-Path: <z@evil.example>\r\n\
                   Sender: s@evil.example\r\n\r\nTo: w@evil.example\r\n";
@@ -104,7 +102,7 @@ async fn the_envelope_is_never_derived_from_the_header() {
 async fn no_name_of_a_client_makes_a_header_line() {
     let mut message = submission(&["b@example.net"]);
     message.client.helo = "x)\r\nBcc: evil@example.org\r\n\r\n(\u{fc}".to_owned();
-    let delivery = Edge::new().one(message, b"From: a@b.c\r\nDate: x\r\nMessage-ID: <y>\r\n\r\n").await;
+    let delivery = Edge::new().await.one(message, b"From: a@b.c\r\nDate: x\r\nMessage-ID: <y>\r\n\r\n").await;
     assert!(delivery.prefix.starts_with("Received: from x???Bcc:?evil?example.org"), "{}", delivery.prefix);
     assert!(delivery.prefix.trim_end().split("\r\n").skip(1).all(|line| line.starts_with(' ')));
     assert!(delivery.prefix.is_ascii());
@@ -113,31 +111,31 @@ async fn no_name_of_a_client_makes_a_header_line() {
 #[tokio::test]
 async fn a_message_that_opens_with_its_body_cannot_continue_our_header() {
     for bytes in [&b" continued\r\nFrom: a@example.com\r\n\r\n"[..], b"hello\r\n", b"hello"] {
-        let edge = Edge::new();
+        let edge = Edge::new().await;
         edge.add_domain("example.com").await;
         let delivery = edge.one(submission(&["b@example.net"]), bytes).await;
         assert!(delivery.prefix.ends_with("\r\n\r\n"), "{:?}", delivery.prefix);
         assert!(delivery.signed.is_empty());
     }
     let endless = [&b" "[..], &vec![b'x'; 300 * 1024]].concat();
-    let delivery = Edge::new().one(submission(&["b@example.net"]), &endless).await;
+    let delivery = Edge::new().await.one(submission(&["b@example.net"]), &endless).await;
     assert!(delivery.prefix.ends_with("\r\n\r\n"), "{:?}", delivery.prefix);
     for bytes in [&b"\r\nhello\r\n"[..], b"", b"A: b\r\n"] {
-        let delivery = Edge::new().one(submission(&["b@example.net"]), bytes).await;
+        let delivery = Edge::new().await.one(submission(&["b@example.net"]), bytes).await;
         assert!(!delivery.prefix.ends_with("\r\n\r\n"), "{:?}", delivery.prefix);
     }
 }
 
 #[tokio::test]
 async fn a_streamed_message_is_signed_without_being_held() {
-    let edge = Edge::new();
+    let edge = Edge::new().await;
     let records = edge.add_domain("example.com").await;
     let line = b"some words  and\twhite space \r\n";
     let body = line.repeat(5 * 1024 * 1024 / line.len());
     let bytes = [b"From: a@example.com\r\nSubject: large\r\n\r\n", &body[..], b" \r\n\r\n"].concat();
     let id = PackId::derived(NOW, "streamed");
-    let mut pack =
-        StreamedPack::begin(&edge.handle(), id, NOW, submission(&["b@example.net"])).await.unwrap();
+    let message = submission(&["b@example.net"]);
+    let mut pack = StreamedPack::begin(&*edge.stores().spool, id, NOW, message).await.unwrap();
     for piece in bytes.chunks(70_001) {
         pack.write(Bytes::copy_from_slice(piece)).await.unwrap();
     }
@@ -145,12 +143,12 @@ async fn a_streamed_message_is_signed_without_being_held() {
     assert_eq!(edge.run(id).await, Verdict::Done);
     let delivery = edge.jobs().remove(0).deliveries.remove(0);
     assert_eq!(all_pass(&records, &leaves(&delivery, &bytes)), 2);
-    assert!(edge.world.largest_read.load(Ordering::Relaxed) <= 1024 * 1024);
+    assert!(edge.spool.largest_read() <= 1024 * 1024);
 }
 
 #[tokio::test]
 async fn a_header_that_lies_across_pieces_is_read_and_one_without_end_is_carried_unsigned() {
-    let edge = Edge::new();
+    let edge = Edge::new().await;
     let records = edge.add_domain("example.com").await;
     let header = |octets: usize| {
         let filler = format!("X-Filler: {}\r\n", "x".repeat(900));
@@ -176,14 +174,14 @@ async fn a_header_that_lies_across_pieces_is_read_and_one_without_end_is_carried
 }
 
 async fn edge_with_domain() -> Edge {
-    let edge = Edge::new();
+    let edge = Edge::new().await;
     edge.add_domain("example.com").await;
     edge
 }
 
 #[tokio::test]
 async fn deliveries_are_one_a_domain_and_jobs_keep_destinations_together() {
-    let edge = Edge::new();
+    let edge = Edge::new().await;
     let bytes = b"From: a@b.c\r\n\r\n";
     let messages = (0..40).map(|n| {
         let to = [format!("u{n}@A.example"), format!("u{n}@b.example"), format!("v{n}@a.EXAMPLE")];
@@ -213,7 +211,7 @@ async fn deliveries_are_one_a_domain_and_jobs_keep_destinations_together() {
 
 #[tokio::test]
 async fn over_a_hundred_recipients_of_one_domain_are_parted_and_jobs_stay_small() {
-    let edge = Edge::new();
+    let edge = Edge::new().await;
     let local = "\\\"".repeat(29);
     let recipients: Vec<String> =
         (0..950).map(|n| format!("\"{local}{n:03}\"@{}.example", "d".repeat(60))).collect();
@@ -232,14 +230,14 @@ async fn over_a_hundred_recipients_of_one_domain_are_parted_and_jobs_stay_small(
 
 #[tokio::test]
 async fn a_job_belongs_to_one_tenant() {
-    let edge = Edge::new();
+    let edge = Edge::new().await;
     let of =
         |tenant: &str| NewMessage { tenant: TenantId(tenant.to_owned()), ..submission(&["b@example.net"]) };
     let messages = ["x", "y", "x"].map(|tenant| (of(tenant), &b"A: b\r\n\r\n"[..]));
     let pack = edge.put("p", messages.into()).await;
     assert_eq!(edge.run(pack).await, Verdict::Done);
-    let tenants: Vec<_> =
-        edge.world.sent.lock().unwrap().iter().map(|entry| entry.tenant.0.clone()).collect();
+    let sent = edge.outbound.sent.lock().unwrap().clone();
+    let tenants: Vec<_> = sent.iter().map(|entry| entry.tenant.0.as_str()).collect();
     assert_eq!(tenants, ["x", "y"]);
     assert_eq!(edge.jobs().iter().map(|job| job.deliveries.len()).collect::<Vec<_>>(), [2, 1]);
 }
@@ -251,11 +249,11 @@ async fn killed_after_some_jobs_a_second_run_sends_the_same_ones_marked() {
         .map(|n| (submission(&[&format!("u@d{n}.example")]), &b"From: a@example.com\r\n\r\nx\r\n"[..]))
         .collect();
     let pack = edge.put("p", messages).await;
-    *edge.world.room.lock().unwrap() = Some(1);
+    *edge.outbound.room.lock().unwrap() = Some(1);
     assert!(matches!(edge.run(pack).await, Verdict::Again { .. }));
     let first = edge.jobs();
     assert_eq!(first.len(), 1);
-    *edge.world.room.lock().unwrap() = None;
+    *edge.outbound.room.lock().unwrap() = None;
     assert_eq!(edge.run(pack).await, Verdict::Done);
     let second = edge.jobs();
     assert!(!first[0].check && second.iter().all(|job| job.check));
@@ -268,10 +266,10 @@ async fn killed_after_some_jobs_a_second_run_sends_the_same_ones_marked() {
 
 #[tokio::test]
 async fn a_pack_that_another_worker_holds_is_left_alone() {
-    let edge = Edge::new();
+    let edge = Edge::new().await;
     let pack = edge.put("p", vec![(submission(&["b@example.net"]), b"A: b\r\n\r\n")]).await;
     let lease = Duration::from_secs(40);
-    edge.handle().claim(&format!("P#{pack}"), "other", NOW, lease).await.unwrap();
+    edge.stores().deliveries.claim(&format!("P#{pack}"), "other", NOW, lease).await.unwrap();
     assert!(matches!(edge.run(pack).await, Verdict::Again { after } if after > Duration::ZERO));
     assert_eq!(edge.jobs(), []);
 }
@@ -283,33 +281,35 @@ async fn of_a_corrupt_pack_nothing_is_sent_and_it_is_set_aside() {
             .map(|n| (submission(&[&format!("u@d{n}.example")]), &b"From: a@b.c\r\n\r\nthe body\r\n"[..]))
             .collect()
     };
-    let whole = Edge::new();
+    let whole = Edge::new().await;
     let pack = whole.put("p", messages()).await;
-    let length = whole.world.packs.lock().unwrap()[&pack].len();
+    let length = std::fs::read(whole.file(pack)).unwrap().len();
     // each part of the pack: magic, header length, header, the first and the last message; and its end cut off
     for at in [0, 9, 40, length - 300, length - 3] {
         for cut in [false, true] {
-            let edge = Edge::new();
+            let edge = Edge::new().await;
             let pack = edge.put("p", messages()).await;
-            {
-                let mut packs = edge.world.packs.lock().unwrap();
-                let bytes = packs.get_mut(&pack).unwrap();
-                if cut { bytes.truncate(at) } else { bytes[at] ^= 1 }
+            let mut bytes = std::fs::read(edge.file(pack)).unwrap();
+            if cut {
+                bytes.truncate(at);
+            } else {
+                bytes[at] ^= 1;
             }
+            std::fs::write(edge.file(pack), bytes).unwrap();
             for _ in 0..2 {
                 assert!(matches!(edge.run(pack).await, Verdict::Again { .. }));
             }
             assert_eq!(edge.jobs(), [], "{at}");
-            assert_eq!(*edge.world.set_aside.lock().unwrap(), [pack], "{at}");
+            assert_eq!(edge.set_aside(), [pack.to_string()], "{at}");
         }
     }
 }
 
 #[tokio::test]
 async fn a_pack_that_is_not_there_and_a_job_that_is_none_are_not_done() {
-    let edge = Edge::new();
+    let edge = Edge::new().await;
     assert!(matches!(edge.run(PackId::derived(NOW, "gone")).await, Verdict::Again { .. }));
-    assert!(edge.world.set_aside.lock().unwrap().is_empty());
+    assert!(edge.set_aside().is_empty());
     for body in ["", "{}", "{\"v\":1,\"pack\":\"x\"}", "{\"v\":9,\"pack\":\"0\"}"] {
         assert!(matches!(edge.stage.run(body).await, Verdict::Again { .. }), "{body}");
     }
@@ -318,7 +318,7 @@ async fn a_pack_that_is_not_there_and_a_job_that_is_none_are_not_done() {
 #[tokio::test]
 async fn keys_are_not_read_for_each_message_and_a_lost_key_holds_no_mail() {
     let edge = edge_with_domain().await;
-    edge.world.keys.lock().unwrap().retain(|(_, selector), _| selector == "e1");
+    edge.stores().keys.delete(&"example.com".parse().unwrap(), "r1").await.unwrap();
     let messages =
         || (0..30).map(|_| (submission(&["b@example.net"]), &b"From: a@example.com\r\n\r\n"[..])).collect();
     for seed in ["p", "q"] {
@@ -328,5 +328,5 @@ async fn keys_are_not_read_for_each_message_and_a_lost_key_holds_no_mail() {
     for job in edge.jobs() {
         assert!(job.deliveries.iter().all(|one| one.signed == ["e1._domainkey.example.com"]));
     }
-    assert_eq!(edge.world.key_reads.load(Ordering::Relaxed), 2);
+    assert_eq!(edge.keys.calls("get"), 2);
 }

@@ -1,3 +1,6 @@
+use std::sync::Arc;
+
+use shared::testkit::{Fate, Mode};
 use workers::deliver::Outcome;
 
 use crate::server::{Act, Asked, Server, say};
@@ -208,14 +211,19 @@ async fn a_message_that_cannot_be_read_whole_is_never_ended() {
     // the break lies behind what is read ahead, so that it comes in the middle of DATA
     let content = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd\r\n".repeat(40_000);
     for broken in [true, false] {
-        let server = Server::start(&["PIPELINING"], |_| None).await;
         let world = World::new(0);
         let message = world.message(&content, &["a@example.org"]);
-        if broken {
-            *world.spool.broken_from.lock().unwrap() = Some(1024 * 1024);
-        } else {
-            world.spool.truncate(100);
+        if !broken {
+            world.truncate(100);
         }
+        let faults = Arc::clone(&world.faults);
+        let server = Server::start(&["PIPELINING"], move |asked| {
+            if broken && asked.step == "DATA" {
+                faults.set(Mode::Always(Fate::Refused));
+            }
+            None
+        })
+        .await;
         let tried = world.attempt(&smart_host(server.port()), vec![message]).await;
         let (outcome, reply) = outcome(&tried);
         assert_eq!(outcome, Outcome::Deferred);

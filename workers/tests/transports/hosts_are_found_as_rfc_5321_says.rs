@@ -4,14 +4,16 @@ use workers::deliver::Transport as _;
 use workers::deliver::{Outcome, Route};
 
 use crate::server::{Act, Server, say};
-use crate::world::{FakeDns, World, outcome, outcomes, rule};
+use crate::world::{World, outcome, outcomes, rule, zone};
 
 const NONE: &[&str] = &[];
 
 /// What becomes of mail for `recipient` in this DNS, with nobody listening anywhere.
-async fn lost(dns: FakeDns, recipient: &str, private: bool) -> (Outcome, String) {
+async fn lost(dns: &str, recipient: &str, private: bool) -> (Outcome, String) {
     let mut world = World::new(1);
-    world.dns = dns;
+    world.dns = zone(dns);
+    // names are compared without regard to case
+    world.settings.hostname = "EDGE.example".to_owned();
     world.settings.allow_private_addresses = private;
     let message = world.message("x\r\n", &[recipient]);
     outcome(&world.attempt(&Route::Mx, vec![message]).await)
@@ -20,13 +22,13 @@ async fn lost(dns: FakeDns, recipient: &str, private: bool) -> (Outcome, String)
 #[tokio::test]
 async fn domains_that_can_never_get_mail_bounce() {
     for (dns, told) in [
-        (FakeDns::default(), "550 5.1.2"),
-        (FakeDns::default().mx("example.org", &[(0, "")]), "556 5.1.10"),
-        (FakeDns::default().mx("example.org", &[]), "550 5.4.4"),
-        (FakeDns::default().mx("example.org", &[(1, "gone.example"), (2, "lost.example")]), "550 5.4.4"),
-        (FakeDns::default().mx("example.org", &[(1, "edge.example")]), "554 5.4.6"),
+        ("", "550 5.1.2"),
+        ("example.org MX 0 .", "556 5.1.10"),
+        ("example.org TXT none", "550 5.4.4"),
+        ("example.org MX 1 gone.example\nexample.org MX 2 lost.example", "550 5.4.4"),
+        ("example.org MX 1 edge.example", "554 5.4.6"),
         (
-            FakeDns::default().mx("example.org", &[(5, "EDGE.example"), (5, "a.example"), (9, "b.example")]),
+            "example.org MX 5 edge.example\nexample.org MX 5 a.example\nexample.org MX 9 b.example",
             "554 5.4.6",
         ),
     ] {
@@ -39,9 +41,9 @@ async fn domains_that_can_never_get_mail_bounce() {
 #[tokio::test]
 async fn a_dns_that_does_not_answer_defers() {
     for dns in [
-        FakeDns::default().broken("example.org"),
-        FakeDns::default().mx("example.org", &[(1, "a.example")]).broken("a.example"),
-        FakeDns::default().mx("example.org", &[(1, "a.example"), (2, "gone.example")]).broken("a.example"),
+        "$SERVFAIL example.org",
+        "example.org MX 1 a.example\n$SERVFAIL a.example",
+        "example.org MX 1 a.example\nexample.org MX 2 gone.example\n$SERVFAIL a.example",
     ] {
         let (outcome, reply) = lost(dns, "a@example.org", true).await;
         assert_eq!((outcome, &reply[..9]), (Outcome::Deferred, "451 4.4.3"));
@@ -50,16 +52,20 @@ async fn a_dns_that_does_not_answer_defers() {
 
 #[tokio::test]
 async fn addresses_inside_are_not_connected_to_whatever_the_dns_says() {
-    let dns = |addresses: &[&str]| {
-        FakeDns::default().mx("example.org", &[(1, "a.example")]).host("a.example", addresses)
-    };
-    let inside = ["127.0.0.1", "::1", "10.0.0.1", "169.254.169.254", "::ffff:127.0.0.1"];
+    let inside = "
+        example.org  MX    1 a.example
+        a.example    A     127.0.0.1
+                     A     10.0.0.1
+                     A     169.254.169.254
+                     AAAA  ::1
+                     AAAA  ::ffff:127.0.0.1
+    ";
     for recipient in ["a@example.org", "a@[127.0.0.1]", "a@[IPv6:::1]"] {
-        let (outcome, reply) = lost(dns(&inside), recipient, false).await;
+        let (outcome, reply) = lost(inside, recipient, false).await;
         assert_eq!((outcome, &reply[..9]), (Outcome::Bounced, "550 5.7.1"), "{recipient}");
     }
     // allowed, they are tried, and nobody is there
-    let (outcome, reply) = lost(dns(&["127.0.0.1"]), "a@example.org", true).await;
+    let (outcome, reply) = lost("example.org A 127.0.0.1", "a@example.org", true).await;
     assert_eq!((outcome, &reply[..9]), (Outcome::Deferred, "451 4.4.1"));
 }
 
@@ -68,7 +74,7 @@ async fn a_smart_host_may_be_inside() {
     let server = Server::start(NONE, |_| None).await;
     let mut world = World::new(1);
     world.settings.allow_private_addresses = false;
-    world.dns = FakeDns::default().host("relay.example", &["127.0.0.1"]);
+    world.dns = zone("relay.example A 127.0.0.1");
     let route = Route::SmartHost { host: "relay.example".to_owned(), port: server.port() };
     let message = world.message("x\r\n", &["a@example.org"]);
     let tried = world.attempt(&route, vec![message]).await;
@@ -84,7 +90,7 @@ async fn a_smart_host_may_be_inside() {
 async fn a_domain_without_mx_and_an_address_literal_are_their_own_hosts() {
     let server = Server::start(NONE, |_| None).await;
     let mut world = World::new(server.port());
-    world.dns = FakeDns::default().host("example.org", &["127.0.0.1"]);
+    world.dns = zone("example.org A 127.0.0.1");
     for recipient in ["a@example.org", "a@[127.0.0.1]"] {
         let message = world.message("x\r\n", &[recipient]);
         assert_eq!(outcome(&world.attempt(&Route::Mx, vec![message]).await).0, Outcome::Delivered);
@@ -93,6 +99,11 @@ async fn a_domain_without_mx_and_an_address_literal_are_their_own_hosts() {
 
 /// Two servers on one port of two addresses, which `a.example` and `b.example` name; the first one acts like this.
 async fn pair(step: &'static str, act: Act) -> (Server, Server, World) {
+    preferring(10, step, act).await
+}
+
+/// The same, where the first one has this preference and the second one 20.
+async fn preferring(preference: u16, step: &'static str, act: Act) -> (Server, Server, World) {
     let hangs = matches!(act, Act::Hang);
     let first = Server::start(NONE, move |asked| (asked.step == step).then(|| act.clone())).await;
     let address = ([127, 0, 0, 2], first.port()).into();
@@ -101,10 +112,14 @@ async fn pair(step: &'static str, act: Act) -> (Server, Server, World) {
     if hangs {
         world.hurry(step);
     }
-    world.dns = FakeDns::default()
-        .mx("example.org", &[(20, "b.example"), (10, "a.example")])
-        .host("a.example", &["127.0.0.1"])
-        .host("b.example", &["127.0.0.2"]);
+    world.dns = zone(&format!(
+        "
+        example.org  MX  20 b.example
+                     MX  {preference} a.example
+        a.example    A   127.0.0.1
+        b.example    A   127.0.0.2
+        "
+    ));
     (first, second, world)
 }
 
@@ -144,13 +159,13 @@ async fn what_a_host_says_of_the_message_is_not_asked_of_another_one() {
 
 #[tokio::test]
 async fn equal_hosts_share_the_load() {
-    let (_first, _second, mut world) = pair("NEVER", Act::Close).await;
-    world.dns = world.dns.mx("example.org", &[(10, "b.example"), (10, "a.example")]);
-    let transports = world.transports();
+    let (_first, _second, world) = preferring(20, "NEVER", Act::Close).await;
+    let message = world.message("x\r\n", &["a@example.org"]);
+    let transports = world.transports().await;
     let mut hosts = HashSet::new();
     for _ in 0..40 {
         let (tried, mut back) = tokio::sync::mpsc::channel(1);
-        transports.attempt(rule(&Route::Mx), vec![world.message("x\r\n", &["a@example.org"])], &tried).await;
+        transports.attempt(rule(&Route::Mx), vec![message.clone()], &tried).await;
         hosts.insert(back.recv().await.unwrap().attempt.host.unwrap());
     }
     assert_eq!(hosts.len(), 2);

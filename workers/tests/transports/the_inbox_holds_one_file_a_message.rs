@@ -33,7 +33,7 @@ async fn deliveries_of_one_message_meet_in_one_file_however_often_and_however_cl
     let world = World::new(1).with_inbox(folder.path());
     // its own header must not be mistaken for what an earlier delivery put there
     let message = world.message("Delivered-To: c3@example.org\r\n\r\nx\r\n", &["c0@example.org"]);
-    let transports = world.transports();
+    let transports = world.transports().await;
     let (tried, mut back) = tokio::sync::mpsc::channel(64);
     let all: Vec<Delivery> = (0..8).map(|n| also_to(&message, &format!("c{}@example.org", n % 4))).collect();
     let attempts = all.into_iter().map(|each| transports.attempt(rule(&Route::Inbox), vec![each], &tried));
@@ -59,7 +59,7 @@ async fn a_message_that_cannot_be_read_leaves_no_file() {
     let world = World::new(1).with_inbox(folder.path());
     let message = world.message("x\r\n", &["a@example.org"]);
     let file = folder.path().join(format!("{}.eml", message.key.message));
-    world.spool.truncate(1);
+    world.truncate(1);
     assert_eq!(outcome(&world.attempt(&Route::Inbox, vec![message]).await).0, Outcome::Deferred);
     assert!(!file.exists());
 }

@@ -1,6 +1,5 @@
 //! A server on a socket of its own, and a client that says exactly what it is told.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ingress::{BareLf, Limits, Listener, Server, Settings};
@@ -16,7 +15,7 @@ use super::ports::World;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Edge {
-    pub(crate) world: Arc<World>,
+    pub(crate) world: World,
     pub(crate) address: std::net::SocketAddr,
     pub(crate) drain: CancellationToken,
     pub(crate) serving: JoinHandle<()>,
@@ -39,7 +38,7 @@ impl Edge {
     }
 
     pub(crate) async fn start_with(settings: Settings) -> Self {
-        let world = World::new();
+        let world = World::new().await;
         let limits = settings.limits.clone();
         let server = Server::bind(settings, world.ports()).await.unwrap();
         let address = server.addresses()[0];

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::limits::embedded::TRANSACTION_MAX;
 use crate::port::{PortError, PortResult};
 
-/// Most operations of one transaction; it bounds how long the first one waits for the others.
-const TRANSACTION_MAX: usize = 256;
 /// An operation whose types are forgotten.
 pub(super) trait Task: Send {
     fn run(&mut self, connection: &Connection);

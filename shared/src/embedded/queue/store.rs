@@ -6,11 +6,9 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::super::database::atomically;
 use super::{QueueSettings, dead};
+use crate::limits::HELD_MAX;
 use crate::mail::Timestamp;
 use crate::port::{Depth, Outgoing, Receipt};
-
-/// Longest time between the receive of an entry and its being visible again.
-const HELD_MAX: Duration = Duration::from_secs(12 * 3600);
 
 /// Bodies have a table of their own: an entry's turn changes often, and SQLite writes rows anew as a whole. `AUTOINCREMENT`, as
 /// a receipt must not fit a later entry.

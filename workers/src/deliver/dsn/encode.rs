@@ -4,12 +4,7 @@ use std::fmt::Write;
 
 use shared::mail::Mailbox;
 
-/// Longest line of quoted-printable (RFC 2045 §6.7).
-const QUOTED_LINE_OCTETS_MAX: usize = 76;
-/// Longest line of mail, without its CRLF (RFC 5322 §2.1.1).
-const LINE_OCTETS_MAX: usize = 998;
-/// Where a line is folded, if it has a space there.
-const FOLD_OCTETS: usize = 76;
+use crate::limits::{FOLD_OCTETS, LINE_OCTETS_MAX, QUOTED_LINE_OCTETS_MAX};
 
 /// `text` on one line of at most `chars_max` characters: a line end becomes ` / `, any other control character `?`.
 pub(super) fn clean(text: &str, chars_max: usize) -> String {

@@ -15,9 +15,7 @@ use super::tls::{self, Opportunistic};
 use crate::deliver::ClientLimits;
 use crate::deliver::mx::Target;
 use crate::deliver::outcome::{Failure, Step};
-
-/// How much is read at once; replies are short.
-const READ_OCTETS: usize = 2048;
+use crate::limits::REPLY_READ_OCTETS;
 
 /// What is written and not yet sent lies in `out`, so that a whole group of commands costs one system call.
 pub(crate) struct Connection {
@@ -43,8 +41,8 @@ impl Connection {
         Ok(Self {
             stream: Stream::Plain(tcp),
             parser: ReplyParser::new(limits),
-            input: vec![0; READ_OCTETS].into_boxed_slice(),
-            out: Vec::with_capacity(READ_OCTETS),
+            input: vec![0; REPLY_READ_OCTETS].into_boxed_slice(),
+            out: Vec::with_capacity(REPLY_READ_OCTETS),
         })
     }
 

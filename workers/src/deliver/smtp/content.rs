@@ -10,9 +10,7 @@ use shared::port::{PortError, Spool};
 use super::dots::DotStuffer;
 use super::session::Session;
 use crate::deliver::outcome::{Failure, Step};
-
-/// What is sent at once, in octets. A smaller message goes out in one write, with what follows it.
-const BLOCK_OCTETS: u64 = 64 * 1024;
+use crate::limits::CONTENT_OCTETS;
 
 /// The packs that deliveries lie in, one open at a time: neighbours share it.
 pub(crate) struct Packs {
@@ -73,14 +71,14 @@ impl Session<'_> {
         let (mut at, end) = (delivery.offset, delivery.offset.saturating_add(delivery.length));
         while at < end {
             let reader = packs.reader(delivery.key.message.pack);
-            let piece = reader.read(at, BLOCK_OCTETS.min(end - at)).await;
+            let piece = reader.read(at, CONTENT_OCTETS.min(end - at)).await;
             let piece = piece.map_err(|error| Cut::Unreadable(unreadable(delivery, &error)))?;
             if piece.is_empty() {
                 return Err(Cut::Unreadable(ends_early(delivery)));
             }
             at += piece.len() as u64;
             stuffer.push(&piece, &mut self.connection.out);
-            if self.connection.out.len() as u64 >= BLOCK_OCTETS {
+            if self.connection.out.len() as u64 >= CONTENT_OCTETS {
                 self.flush(Step::Content).await.map_err(Cut::Broken)?;
             }
         }

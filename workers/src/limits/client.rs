@@ -1,4 +1,4 @@
-//! Every bound of the SMTP client, in one place.
+//! The bounds of the SMTP client.
 
 use std::time::Duration;
 
