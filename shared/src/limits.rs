@@ -27,9 +27,9 @@ pub const DELAY_MAX: Duration = Duration::from_secs(900);
 pub(crate) const RECEIVE_WAIT_MAX: Duration = Duration::from_secs(20);
 /// Longest time between the receive of an entry and its being visible again (SQS).
 pub(crate) const HELD_MAX: Duration = Duration::from_secs(12 * 3600);
-/// Shortest and longest visibility timeout of a queue (SQS; it has whole seconds).
-pub(crate) const VISIBILITY_MIN: Duration = Duration::from_millis(1);
-/// See [`VISIBILITY_MIN`].
+/// Shortest visibility timeout of a queue: a worker asks for more after 30 s.
+pub(crate) const VISIBILITY_MIN: Duration = Duration::from_secs(60);
+/// Longest one (SQS).
 pub(crate) const VISIBILITY_MAX: Duration = HELD_MAX;
 /// How long a received entry stays invisible, unless the queue's URL says otherwise.
 pub(crate) const VISIBILITY: Duration = Duration::from_secs(120);
@@ -43,6 +43,10 @@ pub(crate) const SETTING_SECONDS_MAX: u64 = 100 * 366 * 86_400;
 
 /// Longest header of a pack, in octets: 64 messages of 1,000 recipients at 320 octets, rounded up.
 pub const PACK_HEADER_OCTETS_MAX: usize = 32 * 1024 * 1024;
+/// What a message takes in a pack's header beside its texts, in octets: names, numbers, punctuation.
+pub(crate) const PACK_MESSAGE_OCTETS_MAX: usize = 640;
+/// What a recipient takes there beside its address, in octets.
+pub(crate) const PACK_RECIPIENT_OCTETS_MAX: usize = 16;
 /// How much of a pack is asked of the spool at once, in octets.
 pub const READ_AHEAD_OCTETS: u64 = 256 * 1024;
 

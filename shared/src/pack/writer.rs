@@ -3,6 +3,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::format::{
     MAGIC, PREAMBLE_OCTETS, PackHeader, PackedMessage, TRAILER_MAGIC, TRAILER_OCTETS, facts_to_bits,
 };
+use crate::limits::{PACK_MESSAGE_OCTETS_MAX, PACK_RECIPIENT_OCTETS_MAX};
 use crate::mail::{Client, ContentFacts, Envelope, PackId, TenantId, Timestamp};
 use crate::port::{PortResult, Spool, SpoolWriter};
 
@@ -28,15 +29,10 @@ impl NewMessage {
         let optional = [&client.tls, &client.credential].into_iter().flatten().map(String::as_str);
         let texts = texts.into_iter().chain(optional).map(json_octets).sum::<usize>();
         let recipients =
-            envelope.recipients.iter().map(|to| json_octets(to.address.as_str()) + RECIPIENT_OCTETS);
-        MESSAGE_OCTETS + texts + recipients.sum::<usize>()
+            envelope.recipients.iter().map(|to| json_octets(to.address.as_str()) + PACK_RECIPIENT_OCTETS_MAX);
+        PACK_MESSAGE_OCTETS_MAX + texts + recipients.sum::<usize>()
     }
 }
-
-/// What a message takes in a header beside its texts, at most: names, numbers, punctuation.
-const MESSAGE_OCTETS: usize = 640;
-/// What a recipient takes beside its address.
-const RECIPIENT_OCTETS: usize = 16;
 
 /// The length of `text` as a JSON string with its quotes and a comma.
 fn json_octets(text: &str) -> usize {

@@ -2,9 +2,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::mail::TenantId;
+use crate::mail::{TenantId, Timestamp};
 use crate::port::{Claim, Outgoing};
 use crate::system::SystemClock;
+use crate::testkit::ManualClock;
 
 fn keys(error: &WireError) -> Vec<&'static str> {
     error.problems.iter().map(|problem| problem.key).collect()
@@ -86,19 +87,20 @@ async fn parameters_of_a_queue_are_kept_to() {
     let folder = tempfile::tempdir().unwrap();
     let below = StoreUrls::below(folder.path());
     let urls = StoreUrls {
-        queue_inbound: format!("{}?visibility=1ms&max_receives=1", below.queue_inbound),
+        queue_inbound: format!("{}?visibility=60s&max_receives=1", below.queue_inbound),
         ..below
     };
-    let stores = Stores::open(&urls, Arc::new(SystemClock)).await.unwrap();
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_700_000_000_000)));
+    let stores = Stores::open(&urls, clock.clone()).await.unwrap();
     let job = Outgoing { body: "job".to_owned(), delay: Duration::ZERO, tenant: TenantId::default() };
     for queue in [&stores.inbound, &stores.outbound] {
         queue.send(vec![job.clone()]).await.unwrap();
         assert_eq!(queue.receive(1, Duration::ZERO).await.unwrap().len(), 1);
     }
-    // the one comes back at once, and is dead by then; the other is held
-    while stores.inbound.depth().await.unwrap().dead == 0 {
-        assert!(stores.inbound.receive(1, Duration::from_millis(5)).await.unwrap().is_empty());
-    }
+    // after a minute the one comes back, and is dead by then; the other is held
+    clock.advance(Duration::from_secs(60));
+    assert!(stores.inbound.receive(1, Duration::ZERO).await.unwrap().is_empty());
+    assert_eq!(stores.inbound.depth().await.unwrap().dead, 1);
     assert_eq!(stores.outbound.depth().await.unwrap().in_flight, 1);
 }
 

@@ -46,8 +46,9 @@ pub(super) fn queue(url: &str) -> Result<(PathBuf, QueueSettings), Vec<String>> 
             "visibility" => {
                 match duration(value).filter(|span| (VISIBILITY_MIN..=VISIBILITY_MAX).contains(span)) {
                     Some(visibility) => settings.visibility = visibility,
-                    None => problems
-                        .push(format!("visibility=`{value}` is no time up to 12h: use one such as 120s")),
+                    None => problems.push(format!(
+                        "visibility=`{value}` is no time from 60s to 12h: use one such as 120s"
+                    )),
                 }
             }
             "max_receives" => match value.parse().ok().filter(|n| (1..=RECEIVES_MAX).contains(n)) {

@@ -54,7 +54,10 @@ async fn an_8bitmime_message_of_seven_bit_content_goes_anywhere() {
 
 #[tokio::test]
 async fn an_internationalized_header_or_sender_needs_smtputf8() {
-    let header = |message: &mut Delivery| message.content.eight_bit_header = true;
+    let header = |message: &mut Delivery| {
+        message.content.eight_bit_header = true;
+        message.options.smtputf8 = true;
+    };
     let sender = |message: &mut Delivery| {
         message.from = ReversePath::Mailbox("d\u{f6}rte@edge.example".parse().unwrap());
     };
@@ -66,6 +69,16 @@ async fn an_internationalized_header_or_sender_needs_smtputf8() {
         assert_eq!((mail(&seen), told[0].0), (None, Outcome::Bounced));
         assert!(told[0].1.starts_with("550 5.6.7"), "{}", told[0].1);
     }
+}
+
+#[tokio::test]
+async fn an_eight_bit_header_that_nobody_declared_goes_where_eight_bit_content_goes() {
+    let header = |message: &mut Delivery| message.content.eight_bit_header = true;
+    let (seen, told) = send(&["SMTPUTF8", "8BITMIME"], &["a@example.org"], header).await;
+    assert_eq!(mail(&seen), Some("MAIL FROM:<sender@edge.example> BODY=8BITMIME"));
+    assert_eq!(told[0].0, Outcome::Delivered);
+    let (_, told) = send(&[], &["a@example.org"], header).await;
+    assert!(told[0].1.starts_with("554 5.6.3"), "{}", told[0].1);
 }
 
 #[tokio::test]

@@ -185,9 +185,9 @@ async fn once_the_caller_has_closed_what_was_sent_is_handed_over_and_nothing_els
             Server::start(extensions, burst).await
         };
         let world = World::new(0);
-        let transports = world.transports().await;
         let messages =
             (1..=20).map(|n| world.message(&content(n), &[&format!("r{n}@example.org")])).collect();
+        let transports = world.transports().await;
         let (tried, mut back) = tokio::sync::mpsc::channel(64);
         let route = smart_host(server.port());
         let attempt = async {

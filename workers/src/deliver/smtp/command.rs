@@ -24,11 +24,19 @@ pub(crate) fn obstacle(delivery: &Delivery, offered: &Capabilities) -> Option<Fa
     if let Some(limit) = offered.size_max.filter(|limit| octets(delivery) > *limit) {
         return Some(Failure::TooLarge(limit));
     }
-    if delivery.content.eight_bit_body && !offered.eight_bit_mime {
-        return Some(Failure::NeedsEightBitMime);
+    if (header_needs_smtputf8(delivery) || sender_needs_smtputf8(delivery)) && !offered.smtputf8 {
+        return Some(Failure::NeedsSmtpUtf8);
     }
-    let internationalized = delivery.content.eight_bit_header || sender_needs_smtputf8(delivery);
-    (internationalized && !offered.smtputf8).then_some(Failure::NeedsSmtpUtf8)
+    (is_eight_bit(delivery) && !offered.eight_bit_mime).then_some(Failure::NeedsEightBitMime)
+}
+
+fn is_eight_bit(delivery: &Delivery) -> bool {
+    delivery.content.eight_bit_body || delivery.content.eight_bit_header
+}
+
+/// A header that its client did not declare to be UTF-8 may be in any charset: it is carried like an 8-bit body.
+fn header_needs_smtputf8(delivery: &Delivery) -> bool {
+    delivery.content.eight_bit_header && delivery.options.smtputf8
 }
 
 fn sender_needs_smtputf8(delivery: &Delivery) -> bool {
@@ -46,10 +54,10 @@ pub(crate) fn mail(delivery: &Delivery, recipients: &[usize], offered: &Capabili
     if offered.size {
         write!(out, " SIZE={}", octets(delivery)).expect("a Vec takes every write");
     }
-    if offered.eight_bit_mime && delivery.content.eight_bit_body {
+    if offered.eight_bit_mime && is_eight_bit(delivery) {
         out.extend_from_slice(b" BODY=8BITMIME");
     }
-    let internationalized = delivery.content.eight_bit_header
+    let internationalized = header_needs_smtputf8(delivery)
         || sender_needs_smtputf8(delivery)
         || recipients.iter().any(|at| needs_smtputf8(&delivery.recipients[*at].address));
     if offered.smtputf8 && internationalized {
