@@ -255,20 +255,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let draining = self.draining;
         let Self { stream, dialogue, pending, .. } = self;
         let input = poll_fn(|cx| {
-            poll_input(stream, max, cx, |mut input| {
+            // a command that comes after the drain began is the next command, although it and the drain may be seen at once
+            if !draining && drain.soft.is_cancelled() {
+                return Poll::Ready(Ok(Event::Drain));
+            }
+            let action = ready!(poll_input(stream, max, cx, |mut input| {
                 let action = dialogue.advance(&mut input);
                 pending.extend_from_slice(input);
                 action
-            })
+            }))?;
+            Poll::Ready(Ok(action.map_or(Event::End, Event::Input)))
         });
         tokio::select! {
             biased;
-            input = timeout(patience, input) => match input {
-                Ok(Ok(Some(action))) => Ok(Event::Input(action)),
-                Ok(Ok(None)) => Ok(Event::End),
-                Ok(Err(error)) => Err(error),
-                Err(_) => Ok(Event::TimedOut),
-            },
+            input = timeout(patience, input) => input.unwrap_or(Ok(Event::TimedOut)),
             () = drain.soft.cancelled(), if !draining => Ok(Event::Drain),
             () = drain.hard.cancelled(), if draining => Ok(Event::ShutDown),
         }
