@@ -21,15 +21,16 @@ mod settings;
 mod signal;
 mod trace;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::io::{self, IsTerminal as _, Read as _, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use shared::telemetry::{LogFormat, LogGuard, LogSettings};
 
-use args::{Cli, Command, DATA, DomainAction, Place};
+use args::{Cli, Command, DomainAction, Place};
 use edge::Stores;
 use exit::{Exit, Failure, Outcome};
 use screen::Screen;
@@ -128,25 +129,35 @@ fn run_domain(action: DomainAction, screen: Screen, out: &mut dyn Write) -> Outc
 fn beside_edge<F: Future<Output = Outcome>>(place: &Place, work: impl FnOnce(Stores) -> F) -> Outcome {
     let settings = settings_of(place)?;
     // a configuration may put every store elsewhere; each says for itself what it misses
-    if place.config.is_none() && !settings.data.is_dir() {
-        let text = format!(
-            "there is no data folder {}; name the edge's own with --data DIR or --config FILE",
-            settings.data.display()
-        );
-        return Err(Failure::new(Exit::NoInput, text));
+    if place.config.is_none()
+        && let Err(error) = std::fs::read_dir(&settings.data)
+    {
+        let data = settings.data.display();
+        return Err(match error.kind() {
+            io::ErrorKind::NotFound => Failure::new(
+                Exit::NoInput,
+                format!(
+                    "there is no data folder {data}; name the edge's own with --data DIR or --config FILE"
+                ),
+            ),
+            _ => Failure::io(data, &error),
+        });
     }
     with_stores(edge::open_stores(&settings), work)
 }
 
-/// The settings of the edge that is meant.
+/// The settings of the edge that is meant: those of its configuration, or of its environment alone, as `serve` would read them. A
+/// folder on the command line wins, and a name is not asked for.
 fn settings_of(place: &Place) -> Outcome<Settings> {
-    match &place.config {
-        Some(config) => serve::settings(Some(config), environment(), false, &mut io::sink()),
-        None => {
-            let data = place.data.clone().unwrap_or_else(|| PathBuf::from(DATA));
-            Ok(Settings::new(dev::localhost(), data))
-        }
+    if let Some(config) = &place.config {
+        return serve::settings(Some(config), environment(), false, &mut io::sink());
     }
+    let mut known: HashMap<String, String> = environment().collect();
+    if let Some(data) = place.data.as_deref() {
+        known.insert("SPOOLWAY_DATA".to_owned(), data.display().to_string());
+    }
+    known.entry("SPOOLWAY_HOSTNAME".to_owned()).or_insert_with(|| dev::localhost().to_string());
+    serve::settings(None, known, false, &mut io::sink())
 }
 
 /// Runs `work` with the stores that `open` gives.

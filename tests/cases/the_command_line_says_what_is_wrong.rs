@@ -71,3 +71,18 @@ fn every_command_explains_itself_without_colours_for_a_pipe() {
         serde_json::from_str::<serde_json::Value>(&text).expect("the answer is JSON and nothing else");
     }
 }
+
+#[test]
+fn commands_beside_an_edge_find_it_by_its_environment_as_well() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(program());
+        command.args(arguments).current_dir(folder.path()).env_clear().env("SPOOLWAY_DATA", "elsewhere");
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    assert_eq!(run(&["domain", "add", "example.com"]).0, Some(0));
+    assert!(folder.path().join("elsewhere").is_dir() && !folder.path().join(".spoolway").exists());
+    assert!(run(&["domain", "list"]).1.contains("example.com"));
+    assert_eq!(run(&["domain", "list", "--data", "nowhere"]).0, Some(66), "a folder on the command line wins");
+}
