@@ -82,6 +82,8 @@ enum PackFate {
 struct DeliveryStory {
     destination: String,
     signed: Vec<String>,
+    /// Why a submission is not signed.
+    unsigned: Option<String>,
     recipients: Vec<RecipientStory>,
     attempts: Vec<AttemptStory>,
     #[serde(with = "rfc3339::option")]
@@ -263,6 +265,7 @@ impl From<&DeliveryState> for DeliveryStory {
         Self {
             destination: state.key.destination(),
             signed: state.signed.clone(),
+            unsigned: state.unsigned.clone(),
             recipients: state.recipients.iter().map(recipient).collect(),
             attempts: state.attempts.iter().map(AttemptStory::from).collect(),
             next_attempt_by: state.due_at,

@@ -73,6 +73,9 @@ pub struct Delivery {
     /// The `d=` and `s=` of each signature in `prefix`, as `selector._domainkey.domain`.
     #[serde(default)]
     pub signed: Vec<String>,
+    /// Why a submission is not signed, as a short name such as `not_our_domain`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsigned: Option<String>,
     /// Which try this is, from 1.
     pub attempt: u32,
     /// When 250 was said.

@@ -106,6 +106,16 @@ async fn a_bounce_names_the_message_that_tells_the_sender() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_not_signed_says_why() {
+    let id = message_id("a");
+    let ok = [Reply::new(250, (0, 0), "ok")];
+    let mut done = attempts(id, "example.org", &["bob@example.org"], &ok, None);
+    (done[0].delivery.signed, done[0].delivery.unsigned) = (Vec::new(), Some("not_our_domain".to_owned()));
+    let told = trace(id, pack(id, &["bob@example.org"]), done, false).await.unwrap();
+    assert!(told.contains("  signed    no: not our domain\n"), "{told}");
+}
+
+#[tokio::test]
 async fn a_message_that_nobody_has_tried_yet_is_said_to_be_accepted() {
     let id = message_id("a");
     let told = trace(id, pack(id, &["bob@example.org"]), Vec::new(), false).await.unwrap();
@@ -142,6 +152,7 @@ async fn the_story_as_json_stays_as_it_is() {
             "deliveries": [{
                 "destination": "example.org",
                 "signed": ["s1._domainkey.example.com"],
+                "unsigned": null,
                 "recipients": [{"address": "bob@example.org", "status": "deferred", "reply": reply, "report": null}],
                 "attempts": [{
                     "number": 1,

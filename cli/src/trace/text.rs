@@ -68,7 +68,10 @@ fn write_delivery(
 ) -> io::Result<()> {
     writeln!(out, "{}", screen.tint(Tone::Heading, &delivery.destination))?;
     match delivery.signed.as_slice() {
-        [] => writeln!(out, "  signed    no")?,
+        [] => match &delivery.unsigned {
+            Some(reason) => writeln!(out, "  signed    no: {}", plain(&reason.replace('_', " ")))?,
+            None => writeln!(out, "  signed    no")?,
+        },
         signed => writeln!(out, "  signed    {}", plain(&signed.join(", ")))?,
     }
     for attempt in &delivery.attempts {

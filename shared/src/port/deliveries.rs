@@ -124,6 +124,9 @@ pub struct DeliveryState {
     pub size: u64,
     /// The signatures it left with.
     pub signed: Vec<String>,
+    /// Why it left without one, where it is a submission.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsigned: Option<String>,
     /// When 250 was said.
     pub accepted_at: Timestamp,
     /// When to give up.

@@ -14,6 +14,7 @@ impl DeliveryState {
             subject: delivery.subject,
             size: delivery.length,
             signed: delivery.signed,
+            unsigned: delivery.unsigned,
             accepted_at: delivery.accepted_at,
             expires_at: delivery.expires_at,
             recipients,

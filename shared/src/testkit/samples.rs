@@ -76,6 +76,7 @@ pub fn delivery(to: &[&str]) -> Delivery {
         tenant: TenantId::default(),
         subject: "a subject".to_owned(),
         signed: vec!["s._domainkey.example.com".to_owned()],
+        unsigned: None,
         attempt: 1,
         accepted_at: NOW,
         expires_at: NOW + Duration::from_secs(5 * 86_400),

@@ -56,7 +56,7 @@ impl<'a> Jobs<'a> {
     }
 
     fn delivery(&self, slot: Slot) -> Delivery {
-        let Prepared { id, message, prefix, subject, signed, .. } = &self.prepared[slot.message];
+        let Prepared { id, message, prefix, subject, signed, unsigned, .. } = &self.prepared[slot.message];
         Delivery {
             key: DeliveryKey { message: *id, domain: slot.domain().clone(), part: slot.part },
             offset: message.offset,
@@ -69,6 +69,7 @@ impl<'a> Jobs<'a> {
             tenant: message.tenant.clone(),
             subject: subject.clone(),
             signed: signed.clone(),
+            unsigned: unsigned.map(|reason| reason.as_str().to_owned()),
             attempt: 1,
             accepted_at: message.received_at,
             expires_at: message.received_at + self.lifetime,

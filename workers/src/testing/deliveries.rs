@@ -93,6 +93,7 @@ fn new_item(delivery: &Delivery) -> DeliveryState {
         subject: delivery.subject.clone(),
         size: delivery.length,
         signed: delivery.signed.clone(),
+        unsigned: delivery.unsigned.clone(),
         accepted_at: delivery.accepted_at,
         expires_at: delivery.expires_at,
         recipients: delivery.recipients.iter().map(|r| waiting(r.address.clone())).collect(),

@@ -164,6 +164,7 @@ pub(crate) fn delivery(domain: &str, names: &[&str]) -> Delivery {
         tenant: Default::default(),
         subject: "hello".to_owned(),
         signed: Vec::new(),
+        unsigned: None,
         attempt: 1,
         accepted_at: START,
         expires_at: START + Duration::from_secs(5 * 24 * 3600),

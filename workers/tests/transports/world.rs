@@ -137,6 +137,7 @@ impl World {
             tenant: TenantId::default(),
             subject: String::new(),
             signed: Vec::new(),
+            unsigned: None,
             attempt: 3,
             accepted_at: Timestamp::from_millis(0),
             expires_at: Timestamp::from_millis(1),

@@ -43,10 +43,10 @@ pub(super) fn explain(report: &Report<'_>) -> String {
 fn reason(report: &Report<'_>, failed: &Failed<'_>) -> String {
     let reply = spoken(failed.reply);
     match (&report.attempt.host, failed.expired) {
-        (Some(host), false) => format!("The server {} refused it: {reply}", clean(host, 255)),
+        (Some(host), false) => format!("It cannot be delivered to the server {}: {reply}", clean(host, 255)),
         (None, false) => format!("It cannot be delivered: {reply}"),
         (Some(host), true) => {
-            format!("Time ran out. At last, the server {} answered: {reply}", clean(host, 255))
+            format!("Time ran out. The last attempt, at the server {}, came to: {reply}", clean(host, 255))
         }
         (None, true) => format!("Time ran out. At last: {reply}"),
     }
