@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use shared::mail::{Domain, Mailbox, ReversePath};
+use shared::mail::{Domain, Mailbox, MessageId, PackId, ReversePath};
 use shared::telemetry::LogFilter;
 use workers::deliver::Route;
 
@@ -17,7 +17,7 @@ const SMTP: &str = "127.0.0.1:2525";
 /// A serverless SMTP edge: takes mail, keeps it safe, signs it, delivers it, and can tell what became of it.
 #[derive(Debug, Parser)]
 #[command(name = "spoolway", version, after_help = CODES, max_term_width = 100)]
-#[command(disable_help_subcommand = true, arg_required_else_help = true)]
+#[command(arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -46,8 +46,8 @@ Examples:
   spoolway dev --smtp 127.0.0.1:25 --data /tmp/mail
   spoolway dev --route '*=smtp://127.0.0.1:1025' --route 'example.org=discard'
 
-A target is mx (the domain's own servers), smtp://host:port, inbox (.eml files) or discard.
-The most specific DOMAIN wins: a.example.org, then *.example.org, then *.")]
+A target is mx (the domain's own servers), smtp://host:port, inbox (files) or
+discard. The most specific DOMAIN wins: a.example.org, *.example.org, then *.")]
 pub(crate) struct Dev {
     /// Listen for SMTP here; a loopback address, because mail for anywhere is taken from anyone.
     #[arg(long, value_name = "ADDR", default_value = SMTP, value_parser = socket_address)]
@@ -79,8 +79,8 @@ Examples:
   spoolway serve --config spoolway.toml --check
   SPOOLWAY_HOSTNAME=mx.example.com spoolway serve
 
-Every setting can also be given as an environment variable, which wins: retry.lifetime is
-SPOOLWAY_RETRY_LIFETIME. spoolway.example.toml lists them all.")]
+Every setting can also be given as an environment variable, which wins:
+retry.lifetime is SPOOLWAY_RETRY_LIFETIME. spoolway.example.toml lists all.")]
 pub(crate) struct Serve {
     /// The configuration; without it, the environment says everything.
     #[arg(long, value_name = "FILE")]
@@ -111,8 +111,8 @@ Examples:
   spoolway trace 019aa4c3f1f07a3e8c6d2b1f0a9e8d7c-0 --json | jq .status")]
 pub(crate) struct Trace {
     /// What 250 answered with: `queued as ID`.
-    #[arg(value_name = "ID")]
-    pub(crate) id: shared::mail::MessageId,
+    #[arg(value_name = "ID", value_parser = message_id)]
+    pub(crate) id: MessageId,
     #[command(flatten)]
     pub(crate) place: Place,
     /// Answer as JSON.
@@ -194,7 +194,7 @@ pub(crate) struct Send {
     #[arg(long, value_name = "PATH")]
     pub(crate) file: PathBuf,
     /// The server to submit it to.
-    #[arg(long, value_name = "HOST:PORT", default_value = SMTP)]
+    #[arg(long, value_name = "HOST:PORT", default_value = SMTP, value_parser = server)]
     pub(crate) server: String,
     /// Show the dialogue on standard error.
     #[arg(short, long)]
@@ -206,6 +206,27 @@ pub(crate) struct Send {
 
 fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "write it as IP:PORT, such as 127.0.0.1:2525 or [::1]:2525")
+}
+
+/// A host and a port to look up and connect to.
+fn server(text: &str) -> Result<String, &'static str> {
+    let wrong = "write it as HOST:PORT, such as mail.example.com:25, 127.0.0.1:2525 or [::1]:2525";
+    let (host, port) = text.rsplit_once(':').ok_or(wrong)?;
+    // in brackets, an address of IPv6; without them, nobody could tell its end from the port
+    let host_is_good = if host.contains([':', '[']) {
+        text.parse::<SocketAddr>().is_ok()
+    } else {
+        !host.is_empty() && !host.contains(char::is_whitespace)
+    };
+    let port_is_good = port.parse::<u16>().is_ok_and(|port| port != 0);
+    if host_is_good && port_is_good { Ok(text.to_owned()) } else { Err(wrong) }
+}
+
+fn message_id(text: &str) -> Result<MessageId, String> {
+    text.parse().map_err(|error: shared::mail::IdError| match text.parse::<PackId>() {
+        Ok(pack) => format!("it is a pack, which holds messages; the first of them is {pack}-0"),
+        Err(_) => error.to_string(),
+    })
 }
 
 /// A domain that a From address can have and DNS records be published for.
@@ -251,6 +272,52 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// Every text that is written as it is, with the command it belongs to.
+    fn texts_after_help(command: &clap::Command) -> Vec<(String, String)> {
+        let own = command.get_after_help().map(|text| (command.get_name().to_owned(), text.to_string()));
+        own.into_iter().chain(command.get_subcommands().flat_map(texts_after_help)).collect()
+    }
+
+    #[test]
+    fn texts_after_help_fit_on_80_columns() {
+        let texts = texts_after_help(&Cli::command());
+        assert!(texts.len() > 5, "{texts:?}");
+        for (command, text) in texts {
+            for line in text.lines() {
+                assert!(line.chars().count() <= 78, "{command}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_server_is_a_host_and_a_port() {
+        for text in ["localhost:25", "mail.example.com:587", "127.0.0.1:2525", "[::1]:25"] {
+            assert_eq!(server(text).as_deref(), Ok(text));
+        }
+        for text in [
+            "bogus",
+            "localhost",
+            ":25",
+            "localhost:",
+            "localhost:x",
+            "localhost:0",
+            "h:65536",
+            "::1:25",
+            "[::1]",
+            "a b:25",
+        ] {
+            assert!(server(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pack_is_told_from_a_message() {
+        let pack = "0193a0b0c0d07000800000000000abcd";
+        assert!(message_id(&format!("{pack}-0")).is_ok());
+        assert!(message_id(pack).unwrap_err().ends_with(&format!("{pack}-0")));
+        assert!(message_id("hello").unwrap_err().contains("is not a message id"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(crate) enum Exit {
     Data = 65,
     /// A file, a data folder or a message is not there (`EX_NOINPUT`).
     NoInput = 66,
-    /// A server cannot be reached (`EX_UNAVAILABLE`).
+    /// A server, a port or a data folder cannot be had (`EX_UNAVAILABLE`).
     Unavailable = 69,
     /// A fault of this program (`EX_SOFTWARE`).
     Internal = 70,
@@ -31,15 +31,15 @@ pub(crate) enum Exit {
     Config = 78,
 }
 
-/// The table of the codes for `--help`.
+/// The table of the codes for `--help`, whose lines fit on the narrowest usual terminal.
 pub(crate) const CODES: &str = "\
 Exit codes:
    0  done                           70  a fault of this program
   64  the command line is wrong      73  it is there already
-  65  the data was refused           74  a file or store cannot be read or written
+  65  the data was refused           74  cannot read or write a file or store
   66  no such file, folder, message  75  not now, try again
-  69  a server cannot be reached     77  not permitted
-                                     78  the configuration is wrong";
+  69  a server, port or data folder  77  not permitted
+      cannot be had                  78  the configuration is wrong";
 
 /// Why the command did not do what it was asked.
 #[derive(Debug)]

@@ -27,12 +27,14 @@ fn each_mistake_has_its_exit_code_and_a_way_out() {
         (&["serve", "--config", "missing.toml"], 66, "missing.toml"),
         (&["trace"], 64, "<ID>"),
         (&["trace", "hello"], 64, "message id"),
+        (&["trace", unknown.trim_end_matches("-0")], 64, unknown),
         (&["trace", unknown], 66, "--data"),
         (&["queue", "--data", "nowhere"], 66, "nowhere"),
         (&["domain", "add", "127.0.0.1"], 64, "only a domain"),
         (&["domain", "show", "example.com", "--data", "nowhere"], 66, "nowhere"),
         (&[&send[..], &["missing.eml"]].concat(), 66, "missing.eml"),
         (&[&send[..], &["file", "--server", "127.0.0.1:1"]].concat(), 69, "127.0.0.1:1"),
+        (&[&send[..], &["file", "--server", "bogus"]].concat(), 64, "HOST:PORT"),
     ] {
         let (exit, text) = spoolway(folder.path(), arguments);
         assert_eq!(exit, Some(code), "{arguments:?}: {text}");
@@ -62,6 +64,7 @@ fn every_command_explains_itself_without_colours_for_a_pipe() {
         assert_eq!(exit, Some(0), "{command:?}");
         assert!(text.contains("Usage:") && !text.contains('\x1b'), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        assert_eq!(spoolway(folder.path(), &[&["help"], command].concat()), (exit, text), "{command:?}");
     }
     assert_eq!(spoolway(folder.path(), &["domain", "add", "example.com"]).0, Some(0));
     for command in [&["queue"][..], &["domain", "list"], &["domain", "show", "example.com"]] {

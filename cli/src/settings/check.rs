@@ -1,9 +1,12 @@
 //! What the settings say together: values that are each right and cannot be right at once.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ipnet::IpNet;
+use rustix::fs::{Access, access};
 use shared::config::{Mistake, Section};
 
 use super::{Settings, loopback};
@@ -22,10 +25,20 @@ pub(super) fn check(settings: &Settings, root: &mut Section<'_>) {
     for Mistake { key, wrong, right } in crate::edge::check_stores(settings) {
         root.mistake(&key, wrong, right);
     }
-    for (key, folder) in [("data", &settings.data), ("inbox", &settings.inbox)] {
-        if let Some(why) = why_not_creatable(folder) {
+    check_folders(settings, root);
+}
+
+fn check_folders(settings: &Settings, root: &mut Section<'_>) {
+    let mut check = |key, folder: &Path| {
+        let why = why_not_creatable(folder);
+        if let Some(why) = &why {
             root.mistake(key, why, "use a folder that this user may write in");
         }
+        why.is_none()
+    };
+    // an inbox in the data folder has no mistake of its own where that cannot be
+    if check("data", &settings.data) || !settings.inbox.starts_with(&settings.data) {
+        check("inbox", &settings.inbox);
     }
 }
 
@@ -38,19 +51,37 @@ fn check_hostname(settings: &Settings, root: &mut Section<'_>) {
 }
 
 fn check_listeners(settings: &Settings, root: &mut Section<'_>) {
-    let mut seen: Vec<(&str, SocketAddr)> = Vec::new();
-    let http = settings.http.iter().map(|address| ("http.address", *address));
-    for (key, address) in settings.listeners.iter().map(|own| ("listener", own.address)).chain(http) {
-        let clash = seen.iter().find(|(_, other)| {
+    let mut taken = Taken::default();
+    for listener in &settings.listeners {
+        // reading has told of one that clashes with another
+        taken.claim(listener.address);
+    }
+    if let Some(address) = settings.http
+        && let Some(wrong) = taken.claim(address)
+    {
+        root.mistake("http.address", wrong, ADDRESS_RIGHT);
+    }
+}
+
+/// What to do about two addresses that cannot be had at once.
+pub(super) const ADDRESS_RIGHT: &str = "use another port, or leave one of the two out";
+
+/// The addresses that are listened on, in the order of their listeners.
+#[derive(Default)]
+pub(super) struct Taken(Vec<SocketAddr>);
+
+impl Taken {
+    /// Takes an address; why it cannot be had, where another is in its way.
+    pub(super) fn claim(&mut self, address: SocketAddr) -> Option<String> {
+        let clash = self.0.iter().position(|other| {
             let wild = other.ip().is_unspecified() || address.ip().is_unspecified();
             let family = other.is_ipv4() == address.is_ipv4();
             address.port() != 0 && address.port() == other.port() && (*other == address || (wild && family))
         });
-        if let Some((other_key, other)) = clash {
-            let wrong = format!("{address} is taken by {other} ({other_key}) already");
-            root.mistake(key, wrong, "use another port, or leave one of the two out");
-        }
-        seen.push((key, address));
+        let wrong =
+            clash.map(|at| format!("{address} is taken by {} (listener[{}]) already", self.0[at], at + 1));
+        self.0.push(address);
+        wrong
     }
 }
 
@@ -105,24 +136,21 @@ fn check_limits(settings: &Settings, root: &mut Section<'_>) {
 }
 
 fn check_times(settings: &Settings, root: &mut Section<'_>) {
+    let timeouts = settings.deliver.timeouts;
     for (key, time) in [
         ("limits.command_timeout", settings.limits.command_timeout),
         ("limits.content_timeout", settings.limits.content_timeout),
         ("retry.lifetime", settings.retry.lifetime),
+        ("deliver.timeouts.connect", timeouts.connect),
+        ("deliver.timeouts.greeting", timeouts.greeting),
+        ("deliver.timeouts.command", timeouts.command),
+        ("deliver.timeouts.mail", timeouts.mail),
+        ("deliver.timeouts.rcpt", timeouts.rcpt),
+        ("deliver.timeouts.data", timeouts.data),
+        ("deliver.timeouts.block", timeouts.block),
+        ("deliver.timeouts.end", timeouts.end),
     ] {
-        if time < TIME_MIN {
-            root.mistake(key, "it is less than a second", "use 1s or more");
-        }
-    }
-    let schedules = settings.retry.domains.values().filter_map(|own| own.schedule.as_ref());
-    for schedule in schedules.chain([&settings.retry.schedule]) {
-        if schedule.is_empty() || schedule.iter().any(|pause| *pause < TIME_MIN) {
-            root.mistake(
-                "retry.schedule",
-                "it has no pauses, or one under a second",
-                "use pauses of 1s or more",
-            );
-        }
+        check_time(key, time, root);
     }
     if !(0.0..=1.0).contains(&settings.retry.jitter) {
         root.mistake("retry.jitter", "it is no part of a pause", "use 0 to 1, such as 0.2");
@@ -139,17 +167,34 @@ fn check_times(settings: &Settings, root: &mut Section<'_>) {
     }
 }
 
+/// Notes a time that is too short for anything to be done in it.
+pub(super) fn check_time(key: &str, time: Duration, section: &mut Section<'_>) {
+    if time < TIME_MIN {
+        section.mistake(key, "it is less than a second", "use 1s or more");
+    }
+}
+
+/// Notes pauses that cannot be waited for.
+pub(super) fn check_schedule(schedule: &[Duration], section: &mut Section<'_>) {
+    if schedule.is_empty() {
+        section.mistake("schedule", "it has no pauses", "use pauses such as 1m and 5m, or leave it out");
+    } else if schedule.iter().any(|pause| *pause < TIME_MIN) {
+        section.mistake("schedule", "it has a pause under a second", "use pauses of 1s or more");
+    }
+}
+
 /// Why the folder can neither be used nor be made; nothing is changed to find out.
 fn why_not_creatable(folder: &Path) -> Option<String> {
     let mut at = std::path::absolute(folder).unwrap_or_else(|_| PathBuf::from(folder));
     loop {
         match std::fs::metadata(&at) {
             Ok(metadata) if !metadata.is_dir() => return Some(format!("{} is no folder", at.display())),
-            Ok(metadata) if metadata.permissions().readonly() => {
-                return Some(format!("{} cannot be written", at.display()));
+            // the system is asked, because mode bits do not tell whose they are, nor of a read-only file system
+            Ok(_) => {
+                let allowed = access(&at, Access::WRITE_OK | Access::EXEC_OK);
+                return allowed.err().map(|error| format!("{} cannot be written: {error}", at.display()));
             }
-            Ok(_) => return None,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 if !at.pop() {
                     return Some("there is no folder above it".to_owned());
                 }

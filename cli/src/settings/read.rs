@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ingress::Limits;
 use shared::config::{Mistake, Octets, Read, Section, Setting};
 use shared::mail::Domain;
 use workers::deliver::{DomainRetry, RetrySettings, Route, Routes};
 
-use super::check::check;
+use super::check::{ADDRESS_RIGHT, Taken, check, check_schedule, check_time};
 use super::{BareLf, Deliver, Listener, Log, Settings, Stores, Timeouts};
 use crate::args::DATA;
 
@@ -29,9 +30,10 @@ fn settings(root: &mut Section<'_>) -> Settings {
     let hostname = root.required("hostname", stand_in);
     let data = root.value("data", PathBuf::from(DATA));
     let default = Settings::new(hostname, data);
+    let mut taken = Taken::default();
     Settings {
         inbox: root.value("inbox", default.inbox),
-        listeners: root.sections("listener", listener).unwrap_or(default.listeners),
+        listeners: root.sections("listener", |own| listener(own, &mut taken)).unwrap_or(default.listeners),
         trusted_networks: root.list("trusted_networks", default.trusted_networks),
         relay_domains: root.list("relay_domains", default.relay_domains),
         routes: routes(root).unwrap_or(default.routes),
@@ -47,12 +49,13 @@ fn settings(root: &mut Section<'_>) -> Settings {
     }
 }
 
-fn listener(section: &mut Section<'_>) -> Listener {
+fn listener(section: &mut Section<'_>, taken: &mut Taken) -> Listener {
     let stand_in = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    Listener {
-        address: section.required("address", stand_in),
-        bare_lf: section.value("bare_lf", BareLf::Refuse),
+    let address = section.required("address", stand_in);
+    if let Some(wrong) = taken.claim(address) {
+        section.mistake("address", wrong, ADDRESS_RIGHT);
     }
+    Listener { address, bare_lf: section.value("bare_lf", BareLf::Refuse) }
 }
 
 /// A route as the configuration writes it.
@@ -110,28 +113,36 @@ fn limits(section: &mut Section<'_>) -> Limits {
 
 fn retry(section: &mut Section<'_>) -> RetrySettings {
     let default = RetrySettings::default();
-    let named = section.named("domains", |name, own| {
-        let lifetime = own.optional("lifetime");
-        let schedule = Some(own.list("schedule", Vec::new())).filter(|schedule| !schedule.is_empty());
-        (Domain::parse(name).ok(), DomainRetry { schedule, lifetime })
-    });
+    let schedule = section.list("schedule", default.schedule);
+    check_schedule(&schedule, section);
+    let named = section.named("domains", |name, own| (name.to_owned(), domain_retry(own, &schedule)));
     let mut domains = HashMap::with_capacity(named.len());
-    for (domain, own) in named {
-        match domain {
-            Some(domain) => {
-                domains.insert(domain, own);
-            }
-            None => {
-                section.mistake("domains", "one of its names is no domain", format!("use {}", Domain::RIGHT));
-            }
+    for (name, own) in named {
+        if let Ok(domain) = Domain::parse(&name) {
+            domains.insert(domain, own);
+        } else {
+            let wrong = format!("`{}` is no domain", name.escape_debug());
+            section.mistake("domains", wrong, format!("use {}", Domain::RIGHT));
         }
     }
     RetrySettings {
-        schedule: section.list("schedule", default.schedule),
+        schedule,
         lifetime: section.value("lifetime", default.lifetime),
         jitter: section.value("jitter", default.jitter),
         domains,
     }
+}
+
+fn domain_retry(section: &mut Section<'_>, general: &[Duration]) -> DomainRetry {
+    let lifetime = section.optional("lifetime");
+    if let Some(lifetime) = lifetime {
+        check_time("lifetime", lifetime, section);
+    }
+    let schedule = Some(section.list("schedule", general.to_vec())).filter(|own| own != general);
+    if let Some(own) = &schedule {
+        check_schedule(own, section);
+    }
+    DomainRetry { schedule, lifetime }
 }
 
 fn stores(section: &mut Section<'_>) -> Stores {

@@ -59,12 +59,17 @@ fn two_listeners_cannot_have_one_port() {
     let two = |first: &str, second: &str| {
         mistakes(&format!("[[listener]]\naddress = \"{first}\"\n[[listener]]\naddress = \"{second}\""))
     };
-    assert_eq!(two("127.0.0.1:25", "127.0.0.1:25").len(), 1);
+    assert_eq!(
+        two("127.0.0.1:25", "127.0.0.1:25"),
+        ["listener[2].address: 127.0.0.1:25 is taken by 127.0.0.1:25 (listener[1]) already; \
+          use another port, or leave one of the two out"]
+    );
     assert_eq!(two("0.0.0.0:25", "127.0.0.1:25").len(), 1);
     assert_eq!(two("0.0.0.0:25", "127.0.0.1:26"), [""; 0]);
     assert_eq!(two("0.0.0.0:25", "[::]:25"), [""; 0]);
     assert_eq!(two("127.0.0.1:0", "127.0.0.1:0"), [""; 0]);
-    assert_eq!(mistakes("[http]\naddress = \"0.0.0.0:25\"").len(), 1);
+    let http = mistakes("[http]\naddress = \"0.0.0.0:25\"");
+    assert!(http.len() == 1 && http[0].starts_with("http.address: "), "{http:?}");
 }
 
 #[test]
@@ -93,6 +98,50 @@ fn numbers_that_stop_everything_are_mistakes() {
          [retry]\njitter = 2\nschedule = [\"0\"]\nlifetime = \"0\"\n[deliver]\nconnections = 0",
     );
     assert_eq!(told.len(), 9, "{told:#?}");
+}
+
+#[test]
+fn a_server_that_has_no_time_is_a_mistake() {
+    let steps = ["connect", "greeting", "command", "mail", "rcpt", "data", "block", "end"];
+    let toml = steps.map(|step| format!("{step} = \"0\"\n")).concat();
+    let told = mistakes(&format!("[deliver.timeouts]\n{toml}"));
+    let wanted =
+        steps.map(|step| format!("deliver.timeouts.{step}: it is less than a second; use 1s or more"));
+    assert_eq!(told, wanted);
+}
+
+#[test]
+fn a_mistake_in_the_retries_of_a_domain_names_the_domain() {
+    let of = |key: &str, value: &str| mistakes(&format!("[retry.domains.\"a.example\"]\n{key} = {value}"));
+    let key = "retry.domains.\"a.example\"";
+    assert_eq!(
+        of("lifetime", "\"0s\""),
+        [format!("{key}.lifetime: it is less than a second; use 1s or more")]
+    );
+    assert_eq!(
+        of("schedule", "[]"),
+        [format!("{key}.schedule: it has no pauses; use pauses such as 1m and 5m, or leave it out")]
+    );
+    assert_eq!(
+        of("schedule", "[\"1m\", \"0s\"]"),
+        [format!("{key}.schedule: it has a pause under a second; use pauses of 1s or more")]
+    );
+    assert_eq!(of("schedule", "[\"1m\"]"), [""; 0]);
+    let told = mistakes("[retry.domains.\"a b\"]\nlifetime = \"1d\"");
+    assert_eq!(told, ["retry.domains: `a b` is no domain; use a domain such as mail.example.com"]);
+}
+
+#[test]
+fn the_general_mistake_in_the_retries_is_told_once() {
+    let toml = "[retry]\nschedule = []\n[retry.domains.\"a.example\"]\nlifetime = \"1d\"";
+    let told = mistakes(toml);
+    assert!(told.len() == 1 && told[0].starts_with("retry.schedule: "), "{told:?}");
+}
+
+#[test]
+fn an_inbox_below_a_data_folder_that_cannot_be_is_not_told_of() {
+    let told = mistakes("data = \"/dev/null/data\"");
+    assert_eq!(told, ["data: /dev/null is no folder; use a folder that this user may write in"]);
 }
 
 #[test]
