@@ -4,6 +4,7 @@ mod join;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub(crate) use join::{check_stores, generate_key, open_stores, set_up_stores};
 
 /// The stores of an edge, open.
 pub(crate) struct Stores {
+    /// The folder of all that is not elsewhere, to name the edge by.
+    pub(crate) data: PathBuf,
     pub(crate) spool: Arc<dyn Spool>,
     pub(crate) inbound: Arc<dyn Queue>,
     pub(crate) outbound: Arc<dyn Queue>,

@@ -80,8 +80,8 @@ fn run(command: Command) -> Outcome {
             boot::run(&settings, |running| serve::announce(&settings, running, args.json, out))
         }
         Command::Trace(args) => beside_edge(&args.place, |stores| async move {
-            let ports =
-                trace::Ports { spool: stores.spool, deliveries: stores.deliveries, now: stores.clock.now() };
+            let Stores { spool, deliveries, clock, data, .. } = stores;
+            let ports = trace::Ports { spool, deliveries, now: clock.now(), data };
             trace::run(&ports, args.id, args.json, screen, out).await
         }),
         Command::Queue(args) => beside_edge(&args.place, |stores| async move {

@@ -3,6 +3,7 @@
 mod text;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -18,6 +19,8 @@ pub(crate) struct Ports {
     pub(crate) spool: Arc<dyn Spool>,
     pub(crate) deliveries: Arc<dyn Deliveries>,
     pub(crate) now: Timestamp,
+    /// The data folder of the edge, to say where a message was looked for.
+    pub(crate) data: PathBuf,
 }
 
 /// Writes the story of `id`.
@@ -189,7 +192,10 @@ async fn find(ports: &Ports, id: MessageId) -> Outcome<Story> {
         }
         (None, PackFate::Present | PackFate::Deleted) => Err(Failure::new(
             Exit::NoInput,
-            format!("there is no message {id} here; it was never accepted by this edge, or it is forgotten"),
+            format!(
+                "there is no message {id} in {}; it was never accepted by this edge, or it is forgotten",
+                ports.data.display()
+            ),
         )),
     }
 }

@@ -32,14 +32,14 @@ pub(crate) fn check_stores(settings: &Settings) -> Vec<Mistake> {
 pub(crate) async fn open_stores(settings: &Settings) -> Outcome<Stores> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let stores = wire::Stores::open_existing(&urls(settings), Arc::clone(&clock)).await;
-    Ok(joined(&stores.map_err(|error| cannot_open(&error, Exit::NoInput))?, clock))
+    Ok(joined(settings, &stores.map_err(|error| cannot_open(&error, Exit::NoInput))?, clock))
 }
 
 /// Opens the stores of an edge that may be running or may never have run, made where they are not there.
 pub(crate) async fn set_up_stores(settings: &Settings) -> Outcome<Stores> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let stores = wire::Stores::open(&urls(settings), Arc::clone(&clock)).await;
-    Ok(joined(&stores.map_err(|error| cannot_open(&error, Exit::Io))?, clock))
+    Ok(joined(settings, &stores.map_err(|error| cannot_open(&error, Exit::Io))?, clock))
 }
 
 /// Opens the stores, made where they are not there, with the right to work their queues.
@@ -48,12 +48,13 @@ pub(super) async fn make_stores(settings: &Settings) -> Outcome<(Stores, Box<dyn
     let stores = wire::Stores::open(&urls(settings), Arc::clone(&clock)).await;
     let stores = stores.map_err(|error| cannot_open(&error, Exit::Io))?;
     let locks = stores.take_over().await.map_err(|error| Failure::new(Exit::Unavailable, chain(&error)))?;
-    Ok((joined(&stores, clock), Box::new(locks)))
+    Ok((joined(settings, &stores, clock), Box::new(locks)))
 }
 
-fn joined(stores: &wire::Stores, clock: Arc<dyn Clock>) -> Stores {
+fn joined(settings: &Settings, stores: &wire::Stores, clock: Arc<dyn Clock>) -> Stores {
     let stores = stores.clone();
     Stores {
+        data: settings.data.clone(),
         spool: stores.spool,
         inbound: stores.inbound,
         outbound: stores.outbound,

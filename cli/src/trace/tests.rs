@@ -41,7 +41,7 @@ async fn trace(id: MessageId, pack: Vec<Bytes>, records: Vec<Record>, json: bool
     if !records.is_empty() {
         deliveries.record(records).await.unwrap();
     }
-    let ports = Ports { spool, deliveries, now: NOW };
+    let ports = Ports { spool, deliveries, now: NOW, data: "./.spoolway".into() };
     let mut out = Vec::new();
     run(&ports, id, json, Screen::default(), &mut out).await.map(|()| text(out))
 }
@@ -186,7 +186,7 @@ async fn a_message_that_is_not_there_is_no_input() {
     let id = message_id("a");
     let failure = trace(id, NO_PACK, Vec::new(), false).await.unwrap_err();
     assert_eq!(failure.exit, Exit::NoInput);
-    assert!(failure.text.contains(&id.to_string()));
+    assert!(failure.text.contains(&format!("{id} in ./.spoolway;")), "{failure:?}");
 
     let other = MessageId { n: 1, ..id };
     let failure = trace(other, pack(id, &["bob@example.org"]), Vec::new(), false).await.unwrap_err();
