@@ -87,5 +87,9 @@ fn commands_beside_an_edge_find_it_by_its_environment_as_well() {
     assert_eq!(run(&["domain", "add", "example.com"]).0, Some(0));
     assert!(folder.path().join("elsewhere").is_dir() && !folder.path().join(".spoolway").exists());
     assert!(run(&["domain", "list"]).1.contains("example.com"));
-    assert_eq!(run(&["domain", "list", "--data", "nowhere"]).0, Some(66), "a folder on the command line wins");
+    assert_eq!(
+        run(&["domain", "list", "--data", "nowhere"]).0,
+        Some(66),
+        "a folder on the command line wins"
+    );
 }
