@@ -154,7 +154,11 @@ fn settings_of(place: &Place) -> Outcome<Settings> {
     }
     let mut known: HashMap<String, String> = environment().collect();
     if let Some(data) = place.data.as_deref() {
-        known.insert("SPOOLWAY_DATA".to_owned(), data.display().to_string());
+        // taken for another folder, it would be made anew beside the one that is meant
+        let text = data.to_str().ok_or_else(|| {
+            Failure::new(Exit::Usage, format!("{} is not UTF-8: rename the data folder", data.display()))
+        })?;
+        known.insert("SPOOLWAY_DATA".to_owned(), text.to_owned());
     }
     known.entry("SPOOLWAY_HOSTNAME".to_owned()).or_insert_with(|| dev::localhost().to_string());
     serve::settings(None, known, false, &mut io::sink())
