@@ -60,6 +60,8 @@ pub(crate) mod embedded {
     pub(crate) const WAITING_MAX: usize = 1024;
     /// Most operations of one transaction; it bounds how long the first one waits for the others.
     pub(crate) const TRANSACTION_MAX: usize = 256;
+    /// How long operations that no client waits for are kept waiting, under load, for others to share their commit.
+    pub(crate) const COMPANY_WAIT: Duration = Duration::from_millis(2);
     /// Page cache of a database's writing connection, in KiB.
     pub(crate) const WRITER_CACHE_KIB: i64 = 4096;
     /// Page cache of a database's reading connection, in KiB.

@@ -16,10 +16,13 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::files;
 use crate::limits::embedded::{
-    BUSY_TIMEOUT, CHECKPOINT_PAGES, READER_CACHE_KIB, STATEMENTS_KEPT, WAITING_MAX, WRITER_CACHE_KIB,
+    BUSY_TIMEOUT, CHECKPOINT_PAGES, COMPANY_WAIT, READER_CACHE_KIB, STATEMENTS_KEPT, WAITING_MAX,
+    WRITER_CACHE_KIB,
 };
 use crate::port::{PortError, PortResult};
 use writer::{Operation, Task};
+
+const STOPPED: &str = "the database's writer has stopped";
 
 /// The version of the tables, as `user_version`.
 const VERSION: i64 = 1;
@@ -108,7 +111,7 @@ impl Database {
         let (tasks, waiting) = mpsc::channel(WAITING_MAX);
         let thread = std::thread::Builder::new().name("sqlite writer".to_owned());
         let writer = thread
-            .spawn(move || writer::run(&writer, waiting))
+            .spawn(move || writer::run(&writer, waiting, COMPANY_WAIT))
             .map_err(|cause| OpenError::Folder { path: path.to_owned(), cause })?;
         let reader = Arc::new(Mutex::new(reader));
         Ok(Self { inner: Arc::new(Inner { tasks: Some(tasks), writer: Some(writer), reader }) })
@@ -129,10 +132,29 @@ impl Database {
         W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let stopped = || PortError::refused(what, "the database's writer has stopped");
+        let asked = self.ask(what, Box::new(Operation::new(what, work, reply)));
+        asked.await?;
+        if let Some(writer) = &self.inner.writer {
+            writer.thread().unpark();
+        }
+        answered(what, answer).await
+    }
+
+    /// The same for what no client waits for: under load it waits a little for more to share its commit with.
+    pub(super) async fn write_in_company<T, W>(&self, what: &'static str, work: W) -> PortResult<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        self.ask(what, Box::new(Operation::new(what, work, reply).patient())).await?;
+        answered(what, answer).await
+    }
+
+    async fn ask(&self, what: &'static str, task: Box<dyn Task>) -> PortResult<()> {
+        let stopped = || PortError::refused(what, STOPPED);
         let tasks = self.inner.tasks.as_ref().ok_or_else(stopped)?;
-        tasks.send(Box::new(Operation::new(what, work, reply))).await.map_err(|_| stopped())?;
-        answer.await.unwrap_or_else(|_| Err(PortError::unknown(what, "the database's writer has stopped")))
+        tasks.send(task).await.map_err(|_| stopped())
     }
 
     /// Runs `work` soon, if the writer has room for it, and tells nobody what became of it.
@@ -142,7 +164,7 @@ impl Database {
     {
         let (reply, _) = oneshot::channel();
         if let Some(tasks) = &self.inner.tasks {
-            let _ = tasks.try_send(Box::new(Operation::new(what, work, reply)));
+            let _ = tasks.try_send(Box::new(Operation::new(what, work, reply).patient()));
         }
     }
 
@@ -171,6 +193,10 @@ impl Drop for Inner {
             let _ = writer.join();
         }
     }
+}
+
+async fn answered<T>(what: &'static str, answer: oneshot::Receiver<PortResult<T>>) -> PortResult<T> {
+    answer.await.unwrap_or_else(|_| Err(PortError::unknown(what, STOPPED)))
 }
 
 /// Runs `work` whole or not at all within the shared transaction.

@@ -57,19 +57,19 @@ impl Deliveries for SqliteDeliveries {
     async fn claim(&self, job: &str, holder: &str, now: Timestamp, lease: Duration) -> PortResult<Claim> {
         let (job, holder) = (job.to_owned(), holder.to_owned());
         let claim = move |db: &Connection| claims::claim(db, &job, &holder, now, lease);
-        self.database.write(CLAIM, claim).await
+        self.database.write_in_company(CLAIM, claim).await
     }
 
     async fn finish(&self, job: &str, holder: &str, forget_at: Timestamp) -> PortResult<()> {
         let (job, holder) = (job.to_owned(), holder.to_owned());
         let finish = move |db: &Connection| claims::finish(db, &job, &holder, forget_at);
-        self.database.write(FINISH, finish).await
+        self.database.write_in_company(FINISH, finish).await
     }
 
     async fn abandon(&self, job: &str, holder: &str) -> PortResult<()> {
         let (job, holder) = (job.to_owned(), holder.to_owned());
         let abandon = move |db: &Connection| claims::abandon(db, &job, &holder);
-        self.database.write(ABANDON, abandon).await
+        self.database.write_in_company(ABANDON, abandon).await
     }
 
     async fn record(&self, records: Vec<Record>) -> PortResult<Vec<PortResult<()>>> {
@@ -88,7 +88,7 @@ impl Deliveries for SqliteDeliveries {
             }
             Ok(answers)
         };
-        self.database.write(RECORD, record).await
+        self.database.write_in_company(RECORD, record).await
     }
 
     async fn settled(&self, keys: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>> {

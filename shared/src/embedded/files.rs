@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 
 use crate::limits::embedded::LEFTOVER_AGE;
 use crate::mail::Timestamp;
@@ -52,6 +53,16 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
 /// Makes the names in a folder durable.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+/// Asks the file system to lay the folders that are made in `folder` far from each other, as their files have nothing to do with each
+/// other. ext4 gives a file an inode of its folder's group, and without a journal passes over every inode there that was
+/// freed within minutes: in one group with the packs of all shards, that was a third of all CPU. What does not know the flag goes without.
+pub(super) fn spread_folders_of(folder: &Path) {
+    let Ok(folder) = File::open(folder) else { return };
+    if let Ok(flags) = ioctl_getflags(&folder) {
+        let _ = ioctl_setflags(&folder, flags | IFlags::TOPDIR);
+    }
 }
 
 /// Makes an empty file for its owner alone, where there is none; tells whether it did.
@@ -161,10 +172,14 @@ pub(super) fn remove(what: &'static str, path: &Path) -> PortResult<bool> {
     }
 }
 
-/// Removes what writers that died have left in `folder`.
+/// Removes what writers that died have left in `folder` and the folders in it.
 pub(super) fn remove_leftovers(folder: &Path, now: Timestamp) -> io::Result<()> {
     for file in fs::read_dir(folder)? {
         let file = file?;
+        if file.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_leftovers(&file.path(), now)?;
+            continue;
+        }
         let written_at = file.metadata().and_then(|found| found.modified());
         if written_at.is_ok_and(|at| timestamp(at) < now - LEFTOVER_AGE) {
             // another process may be removing the same file

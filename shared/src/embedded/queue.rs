@@ -52,6 +52,7 @@ struct Shared {
     database: Database,
     name: Arc<str>,
     settings: QueueSettings,
+    sends_in_company: bool,
     clock: Arc<dyn Clock>,
     /// Told whenever an entry may have become visible, or will sooner than a waiting receive knew.
     changed: Notify,
@@ -67,7 +68,18 @@ impl SqliteQueue {
     ) -> PortResult<Self> {
         database.define(OPEN, store::SCHEMA)?;
         let (database, name) = (database.clone(), name.into());
-        Ok(Self { shared: Arc::new(Shared { database, name, settings, clock, changed: Notify::new() }) })
+        let shared =
+            Shared { database, name, settings, sends_in_company: false, clock, changed: Notify::new() };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Lets sends wait a little, under load, for others to share their commit: for a queue that no client waits for.
+    #[must_use]
+    pub fn sending_in_company(mut self) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.sends_in_company = true;
+        }
+        self
     }
 
     /// Gives back at once every entry that was received and not acknowledged; tells how many. Only for the one process that holds
@@ -94,7 +106,12 @@ impl Queue for SqliteQueue {
         if !good.is_empty() {
             let (name, now) = (Arc::clone(&self.shared.name), self.shared.clock.now());
             let send = move |db: &rusqlite::Connection| store::send(db, &name, &good, now);
-            self.shared.database.write(SEND, send).await?;
+            let database = &self.shared.database;
+            if self.shared.sends_in_company {
+                database.write_in_company(SEND, send).await?;
+            } else {
+                database.write(SEND, send).await?;
+            }
             self.shared.changed.notify_one();
         }
         Ok(answers)
@@ -122,14 +139,14 @@ impl Queue for SqliteQueue {
         let Some(turn) = Turn::parse(receipt) else { return Ok(()) };
         let name = Arc::clone(&self.shared.name);
         let ack = move |db: &rusqlite::Connection| store::ack(db, &name, turn);
-        self.shared.database.write(ACK, ack).await
+        self.shared.database.write_in_company(ACK, ack).await
     }
 
     async fn release(&self, receipt: &Receipt, after: Duration) -> PortResult<()> {
         let Some(turn) = Turn::parse(receipt) else { return Ok(()) };
         let (name, now) = (Arc::clone(&self.shared.name), self.shared.clock.now());
         let release = move |db: &rusqlite::Connection| store::release(db, &name, turn, now, after);
-        self.shared.database.write(RELEASE, release).await?;
+        self.shared.database.write_in_company(RELEASE, release).await?;
         self.shared.changed.notify_one();
         Ok(())
     }
@@ -167,7 +184,7 @@ impl Shared {
             returned.turns.extend(found.entries.iter().map(|(turn, _)| *turn));
             Ok((found, returned))
         };
-        let (found, mut returned) = self.database.write(RECEIVE, take).await?;
+        let (found, mut returned) = self.database.write_in_company(RECEIVE, take).await?;
         returned.turns.clear();
         let Found { entries, next_at } = found;
         if entries.len() == max {

@@ -1,4 +1,4 @@
-//! The spool as a folder: `packs/<shard>/<pack id>`, written in `new/`; what cannot be read lies in `corrupt/`.
+//! The spool as a folder: `packs/<shard>/<pack id>`, written in `new/<shard>/`; what cannot be read lies in `corrupt/`.
 
 mod cached;
 
@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::files::{
-    NewFile, blocking, certainly_not_done, make_folder, remove, remove_leftovers, sync_folder, system_time,
-    timestamp,
+    NewFile, blocking, certainly_not_done, make_folder, remove, remove_leftovers, spread_folders_of,
+    sync_folder, system_time, timestamp,
 };
 use crate::limits::embedded::HELD_BACK_OCTETS;
 use crate::mail::{PackId, Timestamp};
@@ -39,14 +39,17 @@ impl FileSpool {
         for folder in [packs, new, corrupt] {
             make_folder(folder)?;
         }
+        spread_folders_of(new);
         // all shards now, so that a put has one folder to sync and not three
-        for shard in 0..=u8::MAX {
-            match fs::create_dir(packs.join(format!("{shard:02x}"))) {
-                Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-                _ => {}
+        for folder in [packs, new] {
+            for shard in 0..=u8::MAX {
+                match fs::create_dir(folder.join(format!("{shard:02x}"))) {
+                    Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+                    _ => {}
+                }
             }
+            sync_folder(folder)?;
         }
-        sync_folder(packs)?;
         remove_leftovers(new, spool.clock.now())?;
         Ok(spool)
     }
@@ -66,6 +69,11 @@ impl Folders {
     fn pack(&self, id: PackId) -> PathBuf {
         self.shard(id).join(id.to_string())
     }
+
+    /// A file for a pack that is to be written.
+    fn begin(&self, id: PackId) -> io::Result<NewFile> {
+        NewFile::create(&self.new.join(id.shard()), &id.to_string())
+    }
 }
 
 const PUT: &str = "the write of a pack";
@@ -81,7 +89,7 @@ impl Spool for FileSpool {
         let (folders, now) = (Arc::clone(&self.folders), self.clock.now());
         blocking(PUT, move || {
             let begin = || {
-                let mut file = NewFile::create(&folders.new, &id.to_string())?;
+                let mut file = folders.begin(id)?;
                 file.write(&parts)?;
                 Ok(file)
             };
@@ -93,7 +101,7 @@ impl Spool for FileSpool {
     async fn begin(&self, id: PackId) -> PortResult<Box<dyn SpoolWriter>> {
         let (folders, clock) = (Arc::clone(&self.folders), Arc::clone(&self.clock));
         let file = blocking(PUT, move || {
-            let file = NewFile::create(&folders.new, &id.to_string());
+            let file = folders.begin(id);
             Ok((file.map_err(|error| PortError::refused(PUT, error))?, folders))
         });
         let (file, folders) = file.await?;

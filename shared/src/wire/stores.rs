@@ -158,6 +158,7 @@ impl Plan {
         };
         let inbound = queue("stores.queue_inbound", "inbound", &self.inbound);
         let outbound = queue("stores.queue_outbound", "outbound", &self.outbound);
+        let outbound = outbound.map(SqliteQueue::sending_in_company);
         let deliveries = problems.take("stores.state", opened.store(&self.state, SqliteDeliveries::new));
         let directory =
             problems.take("stores.directory", opened.store(&self.directory, SqliteDirectory::new));

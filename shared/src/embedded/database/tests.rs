@@ -166,3 +166,44 @@ fn a_file_that_is_missing_foreign_or_newer_is_told_from_each_other() {
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
     assert!(matches!(Database::open(&path), Err(OpenError::Version { version: 2, .. })));
 }
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_committed_with_what_a_client_waits_for() {
+    let (folder, _database) = database();
+    let path = folder.path().join("new/folder/test.db");
+    let (tasks, waiting) = mpsc::channel::<Box<dyn Task>>(10);
+    let forever = std::time::Duration::from_secs(600);
+    let writer = std::thread::spawn(move || writer::run(&connection(&path, 1024).unwrap(), waiting, forever));
+    let ask = |n: i64, gate: Arc<AtomicBool>| {
+        let (reply, answer) = oneshot::channel();
+        let work = move |db: &Connection| {
+            while !gate.load(Ordering::Acquire) {
+                std::thread::yield_now();
+            }
+            insert(db, n)
+        };
+        (Operation::new(WHAT, work, reply), answer)
+    };
+    let [open, gate] = [true, false].map(|open| Arc::new(AtomicBool::new(open)));
+    let (idle, answer) = ask(1, Arc::clone(&open));
+    tasks.send(Box::new(idle.patient())).await.unwrap();
+    answer.await.unwrap().unwrap();
+    // the second waits while the first runs, and is taken for itself by a writer that is busy
+    let (first, first_answer) = ask(2, Arc::clone(&gate));
+    let (patient, patient_answer) = ask(3, Arc::clone(&open));
+    tasks.send(Box::new(first)).await.unwrap();
+    while tasks.capacity() < tasks.max_capacity() {
+        tokio::task::yield_now().await;
+    }
+    tasks.send(Box::new(patient.patient())).await.unwrap();
+    gate.store(true, Ordering::Release);
+    first_answer.await.unwrap().unwrap();
+    let (urgent, urgent_answer) = ask(4, open);
+    tasks.send(Box::new(urgent)).await.unwrap();
+    writer.thread().unpark();
+    for answer in [patient_answer, urgent_answer] {
+        answer.await.unwrap().unwrap();
+    }
+    drop(tasks);
+    writer.join().unwrap();
+}

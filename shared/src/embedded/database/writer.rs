@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
@@ -11,6 +12,7 @@ use crate::port::{PortError, PortResult};
 
 /// An operation whose types are forgotten.
 pub(super) trait Task: Send {
+    fn is_patient(&self) -> bool;
     fn run(&mut self, connection: &Connection);
     fn answer(self: Box<Self>, fate: &Fate);
 }
@@ -26,6 +28,7 @@ pub(super) enum Fate {
 
 pub(super) struct Operation<T, W> {
     what: &'static str,
+    patient: bool,
     work: Option<W>,
     done: Option<rusqlite::Result<T>>,
     reply: oneshot::Sender<PortResult<T>>,
@@ -33,7 +36,12 @@ pub(super) struct Operation<T, W> {
 
 impl<T, W> Operation<T, W> {
     pub(super) fn new(what: &'static str, work: W, reply: oneshot::Sender<PortResult<T>>) -> Self {
-        Self { what, work: Some(work), done: None, reply }
+        Self { what, patient: false, work: Some(work), done: None, reply }
+    }
+
+    /// It may be kept waiting for others to share its commit.
+    pub(super) fn patient(self) -> Self {
+        Self { patient: true, ..self }
     }
 }
 
@@ -42,6 +50,10 @@ where
     T: Send,
     W: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
 {
+    fn is_patient(&self) -> bool {
+        self.patient
+    }
+
     fn run(&mut self, connection: &Connection) {
         self.done = self.work.take().map(|work| work(connection));
     }
@@ -60,15 +72,30 @@ where
     }
 }
 
-/// Works off operations until the last sender is gone.
-pub(super) fn run(connection: &Connection, mut waiting: mpsc::Receiver<Box<dyn Task>>) {
+/// Works off operations until the last sender is gone. Under load (something waited already when the last commit ended) patient
+/// operations wait up to `company_wait` for others; whoever sends one that is not patient unparks the thread.
+pub(super) fn run(
+    connection: &Connection,
+    mut waiting: mpsc::Receiver<Box<dyn Task>>,
+    company_wait: Duration,
+) {
     let writer = Writer { connection };
     let mut taken = Vec::with_capacity(TRANSACTION_MAX);
+    let mut busy = false;
     while waiting.blocking_recv_many(&mut taken, TRANSACTION_MAX) > 0 {
+        if busy && taken.iter().all(|task| task.is_patient()) {
+            std::thread::park_timeout(company_wait);
+            while taken.len() < TRANSACTION_MAX
+                && let Ok(task) = waiting.try_recv()
+            {
+                taken.push(task);
+            }
+        }
         let mut tasks: VecDeque<_> = taken.drain(..).collect();
         while !tasks.is_empty() {
             writer.transact(&mut tasks);
         }
+        busy = !waiting.is_empty();
     }
 }
 

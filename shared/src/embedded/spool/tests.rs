@@ -15,6 +15,11 @@ fn count(folder: &Path) -> usize {
     fs::read_dir(folder).unwrap().count()
 }
 
+fn being_written(spool: &Path) -> usize {
+    let shards = fs::read_dir(spool.join("new")).unwrap();
+    shards.map(|shard| count(&shard.unwrap().path())).sum()
+}
+
 #[tokio::test]
 async fn a_pack_lies_in_its_shard_for_its_owner_alone_and_nothing_stays_in_new() {
     let (folder, spool) = spool();
@@ -26,7 +31,7 @@ async fn a_pack_lies_in_its_shard_for_its_owner_alone_and_nothing_stays_in_new()
     let modes = [&path, path.parent().unwrap().parent().unwrap()]
         .map(|path| fs::metadata(path).unwrap().permissions().mode() & 0o777);
     assert_eq!(modes, [0o600, 0o700]);
-    assert_eq!(count(&folder.path().join("new")), 0);
+    assert_eq!(being_written(folder.path()), 0);
 }
 
 #[tokio::test]
@@ -34,9 +39,9 @@ async fn a_writer_that_is_dropped_leaves_no_file() {
     let (folder, spool) = spool();
     let mut writer = spool.begin(pack_id()).await.unwrap();
     writer.write(Bytes::from(vec![0; HELD_BACK_OCTETS * 2])).await.unwrap();
-    assert_eq!(count(&folder.path().join("new")), 1);
+    assert_eq!(being_written(folder.path()), 1);
     drop(writer);
-    assert_eq!(count(&folder.path().join("new")), 0);
+    assert_eq!(being_written(folder.path()), 0);
 }
 
 #[tokio::test]
@@ -55,13 +60,12 @@ async fn what_is_set_aside_twice_is_kept_twice() {
 async fn leftovers_of_the_dead_go_at_the_next_opening_and_those_of_the_living_stay() {
     let (folder, spool) = spool();
     let writer = spool.begin(pack_id()).await.unwrap();
-    let new = folder.path().join("new");
-    let old = new.join("0193f6cd2c007000800000000000000a.1.0");
+    let old = folder.path().join("new/0a/0193f6cd2c007000800000000000000a.1.0");
     fs::write(&old, "half a pack").unwrap();
     let long_ago = system_time(SystemClock.now() - std::time::Duration::from_secs(7200));
     File::options().write(true).open(&old).unwrap().set_modified(long_ago).unwrap();
     FileSpool::open(folder.path(), Arc::new(SystemClock)).unwrap();
-    assert_eq!((old.exists(), count(&new)), (false, 1));
+    assert_eq!((old.exists(), being_written(folder.path())), (false, 1));
     writer.finish().await.unwrap();
 }
 
@@ -81,8 +85,8 @@ async fn a_put_that_cannot_begin_is_refused_and_one_that_cannot_be_named_too() {
     fs::remove_dir(folder.path().join("packs").join(id.shard())).unwrap();
     let answer = spool.put(id, vec![Bytes::from_static(b"pack")]).await;
     assert!(matches!(answer, Err(PortError::Refused { .. })));
-    assert_eq!(count(&folder.path().join("new")), 0);
-    fs::remove_dir(folder.path().join("new")).unwrap();
+    assert_eq!(being_written(folder.path()), 0);
+    fs::remove_dir_all(folder.path().join("new")).unwrap();
     assert!(matches!(spool.put(id, vec![]).await, Err(PortError::Refused { .. })));
     assert!(matches!(spool.begin(id).await, Err(PortError::Refused { .. })));
     assert!(matches!(spool.probe().await, Err(PortError::Refused { .. })));
