@@ -2,6 +2,7 @@
 //!
 //! Arrows inside: `mail ◀ job ◀ port ◀ adapters ◀ wire`. Only `wire` names adapters.
 
+pub mod aws;
 pub mod config;
 pub mod directory;
 pub mod dns;
@@ -10,6 +11,7 @@ pub mod job;
 pub mod limits;
 pub mod mail;
 pub mod pack;
+mod pkcs8;
 pub mod port;
 pub mod system;
 pub mod telemetry;

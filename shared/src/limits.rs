@@ -50,6 +50,13 @@ pub(crate) const PACK_RECIPIENT_OCTETS_MAX: usize = 16;
 /// How much of a pack is asked of the spool at once, in octets.
 pub const READ_AHEAD_OCTETS: u64 = 256 * 1024;
 
+/// Longest name of a directory's entry, in octets.
+pub(crate) const NAME_OCTETS_MAX: usize = 512;
+/// Longest value of a directory's entry, in octets of JSON.
+pub(crate) const VALUE_OCTETS_MAX: usize = 64 * 1024;
+/// Longest selector of a key, in octets: with `._domainkey.` and a domain, it must fit a domain name (RFC 6376 §3.1).
+pub(crate) const SELECTOR_OCTETS_MAX: usize = 128;
+
 /// Bounds of the embedded adapters.
 pub(crate) mod embedded {
     use std::time::Duration;
@@ -83,14 +90,57 @@ pub(crate) mod embedded {
     /// Octets of a lock file that are read to tell who holds it; a process id has less.
     pub(crate) const OWNER_OCTETS_MAX: u64 = 64;
 
-    /// Longest name of a directory's entry, in octets.
-    pub(crate) const NAME_OCTETS_MAX: usize = 512;
-    /// Longest value of a directory's entry, in octets of JSON.
-    pub(crate) const VALUE_OCTETS_MAX: usize = 64 * 1024;
     /// Longest file that is taken for a key, in octets: an RSA key of 16,384 bits has less.
     pub(crate) const KEY_OCTETS_MAX: u64 = 16 * 1024;
-    /// Longest selector of a key, in octets: with `._domainkey.` and a domain, it must fit a domain name (RFC 6376 §3.1).
-    pub(crate) const SELECTOR_OCTETS_MAX: usize = 128;
+}
+
+/// Bounds of the adapters of AWS.
+pub(crate) mod aws {
+    use std::time::Duration;
+
+    /// How long a connection may take to be made.
+    pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+    /// How long one try of a small request may take.
+    pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+    /// How long one try of a request that carries up to [`PART_OCTETS`] or a pack may take.
+    pub(crate) const STORE_TIMEOUT: Duration = Duration::from_secs(15);
+    /// How long one try of a receive may take: the longest poll, and its answer.
+    pub(crate) const POLL_TIMEOUT: Duration = Duration::from_secs(25);
+    /// How long an operation may take, its retries included; at least two tries.
+    pub(crate) const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
+    /// Tries of one operation.
+    pub(crate) const ATTEMPTS_MAX: u32 = 3;
+    /// Idle connections kept to one host.
+    pub(crate) const CONNECTIONS_IDLE_MAX: usize = 64;
+    /// How long an idle connection is kept: S3 ends one after 20 s or so.
+    pub(crate) const CONNECTION_IDLE: Duration = Duration::from_secs(15);
+
+    /// Octets of a part of a streamed pack; S3 takes no smaller one but the last.
+    pub(crate) const PART_OCTETS: usize = 5 * 1024 * 1024;
+    /// How often a write is tried again that met another one of the same key.
+    pub(crate) const CONFLICTS_MAX: usize = 5;
+
+    /// Most octets of one request of SQS, whose limit is 1 MiB, with room for what stands around the bodies.
+    pub(crate) const BATCH_OCTETS_MAX: usize = 900 * 1024;
+    /// Requests of one kind under way at a time, to one queue; what comes meanwhile shares the next.
+    pub(crate) const BATCHES_MAX: usize = 2;
+    /// What SQS bills as one request, in octets.
+    pub(crate) const SQS_BILLED_OCTETS: u64 = 64 * 1024;
+
+    /// Writes of one call to DynamoDB under way at a time.
+    pub(crate) const WRITES_MAX: usize = 16;
+    /// Keys of one read (BatchGetItem).
+    pub(crate) const KEYS_MAX: usize = 100;
+    /// How often a write is tried again that another one was quicker than.
+    pub(crate) const RACES_MAX: usize = 20;
+    /// How often what DynamoDB left out of a read is asked for again.
+    pub(crate) const LEFT_OUT_MAX: u32 = 6;
+    /// The pause before that, doubled each time.
+    pub(crate) const LEFT_OUT_PAUSE: Duration = Duration::from_millis(50);
+    /// How long a claim that was never finished is remembered: longer than its job can be in a queue.
+    pub(crate) const UNFINISHED_KEPT: Duration = Duration::from_secs(15 * 86_400);
+    /// How long a counter is kept behind the end of its window.
+    pub(crate) const COUNTER_KEPT: Duration = Duration::from_secs(86_400);
 }
 
 /// Bounds of the DNS.

@@ -5,11 +5,13 @@
 //! checks what must hold while a seeded [`Faulty`] decorator lets operations fail.
 
 mod clock;
+mod cloud;
 mod counters_suite;
 mod decorated;
 mod deliveries_suite;
 mod directory_suite;
 mod embedded;
+mod emulator;
 mod faults;
 mod faulty;
 mod fixture;
@@ -22,11 +24,13 @@ pub mod samples;
 mod spool_suite;
 
 pub use clock::ManualClock;
+pub use cloud::Cloud;
 pub use counters_suite::{counters_suite, counters_under_faults};
 pub use decorated::Decorated;
 pub use deliveries_suite::{deliveries_suite, deliveries_under_faults};
 pub use directory_suite::{directory_suite, directory_under_faults};
 pub use embedded::{Embedded, TempStores};
+pub use emulator::Emulator;
 pub use faults::{Fate, Faults, Mode};
 pub use faulty::Faulty;
 pub use fixture::{Fixture, Store, Windows, eventually};

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::database::Database;
-use crate::limits::embedded::{NAME_OCTETS_MAX, VALUE_OCTETS_MAX};
+use crate::limits::{NAME_OCTETS_MAX, VALUE_OCTETS_MAX};
 use crate::port::{Directory, Entry, EntryKind, PortError, PortResult};
 
 const OPEN: &str = "the opening of the directory";

@@ -6,21 +6,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use super::files::{self, NewFile, blocking, make_folder, sync_folder};
-use crate::limits::embedded::{KEY_OCTETS_MAX, SELECTOR_OCTETS_MAX};
+use crate::limits::embedded::KEY_OCTETS_MAX;
 use crate::mail::Domain;
-use crate::port::{Clock, KeyAlgorithm, Keys, PortError, PortResult, SigningKey};
+use crate::pkcs8::{algorithm, check_selector, from_pem, to_pem};
+use crate::port::{Clock, Keys, PortError, PortResult, SigningKey};
 
 const GET: &str = "the read of a signing key";
 const PUT: &str = "the write of a signing key";
 const DELETE: &str = "the deletion of a signing key";
 
-const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
-const END: &str = "-----END PRIVATE KEY-----";
 /// Mode bits of group and others.
 const OTHERS: u32 = 0o077;
 
@@ -47,17 +44,8 @@ impl FileKeys {
     }
 
     fn path(&self, what: &'static str, domain: &Domain, selector: &str) -> PortResult<PathBuf> {
-        // RFC 6376 §3.1: labels with dots between them; here above all nothing that leaves the folder
-        let is_label = |label: &str| {
-            !label.is_empty()
-                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-        };
-        if selector.len() > SELECTOR_OCTETS_MAX || !selector.split('.').all(is_label) {
-            return Err(PortError::refused(
-                what,
-                "a selector is made of letters, digits, - and _, with dots between",
-            ));
-        }
+        // above all nothing that leaves the folder
+        check_selector(what, selector)?;
         Ok(self.folder.join(domain.as_str()).join(format!("{}.pem", selector.to_ascii_lowercase())))
     }
 }
@@ -123,53 +111,6 @@ fn read(path: &Path) -> io::Result<Option<SigningKey>> {
     let pkcs8 = from_pem(&pem).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, wrong()))?;
     let algorithm = algorithm(&pkcs8).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, wrong()))?;
     Ok(Some(SigningKey { algorithm, pkcs8 }))
-}
-
-fn to_pem(pkcs8: &[u8]) -> String {
-    let text = STANDARD.encode(pkcs8);
-    let mut pem = format!("{BEGIN}\n");
-    // RFC 7468 §2: lines of 64 characters
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let (line, more) = rest.split_at(rest.len().min(64));
-        pem.push_str(line);
-        pem.push('\n');
-        rest = more;
-    }
-    pem.push_str(END);
-    pem.push('\n');
-    pem
-}
-
-fn from_pem(pem: &str) -> Option<Vec<u8>> {
-    let (_, rest) = pem.split_once(BEGIN)?;
-    let (body, _) = rest.split_once(END)?;
-    let base64: String = body.chars().filter(|character| !character.is_ascii_whitespace()).collect();
-    STANDARD.decode(base64).ok()
-}
-
-/// The algorithm that a `PrivateKeyInfo` names (RFC 5958 §2): `SEQUENCE { INTEGER version, SEQUENCE { OID …`.
-fn algorithm(pkcs8: &[u8]) -> Option<KeyAlgorithm> {
-    let rest = sequence(pkcs8)?.strip_prefix(&[0x02, 0x01])?;
-    let oid = sequence(rest.get(1..)?)?;
-    // rsaEncryption 1.2.840.113549.1.1.1 (RFC 8017 §A.1), id-Ed25519 1.3.101.112 (RFC 8410 §3)
-    if oid.starts_with(&[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01]) {
-        Some(KeyAlgorithm::Rsa)
-    } else if oid.starts_with(&[0x06, 0x03, 0x2b, 0x65, 0x70]) {
-        Some(KeyAlgorithm::Ed25519)
-    } else {
-        None
-    }
-}
-
-/// What is in the sequence that `der` begins with, and what follows it.
-fn sequence(der: &[u8]) -> Option<&[u8]> {
-    let (length, rest) = der.strip_prefix(&[0x30])?.split_first()?;
-    match length {
-        0..=0x7f => Some(rest),
-        0x81..=0x84 => rest.get(usize::from(length & 0x7f)..),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::port::KeyAlgorithm;
 use crate::system::SystemClock;
 
 /// The PKCS #8 of RFC 8410 §10.3.

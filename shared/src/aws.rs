@@ -1,0 +1,22 @@
+//! The cloud: packs in S3, jobs in SQS, state and directory in DynamoDB, signing keys in SSM.
+//!
+//! Whatever answers on `AWS_ENDPOINT_URL` (or on the SDK's variables for single services) will do. Errors of the SDK are mapped
+//! in one place, which errs towards "it may have happened".
+
+mod clients;
+mod counters;
+mod deliveries;
+mod directory;
+mod error;
+mod keys;
+mod meter;
+mod queue;
+mod spool;
+
+pub use clients::Aws;
+pub use counters::DynamoCounters;
+pub use deliveries::DynamoDeliveries;
+pub use directory::DynamoDirectory;
+pub use keys::SsmKeys;
+pub use queue::SqsQueue;
+pub use spool::S3Spool;

@@ -1,0 +1,138 @@
+//! What is due, by the sparse index. The index lags behind the table; each lease is taken from the table itself.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, ReturnValue};
+use futures::StreamExt;
+
+use super::items::{self, number, text, text_of};
+use super::{DynamoDeliveries, Item};
+use crate::aws::error::{of_read, of_write};
+use crate::aws::meter::capacity;
+use crate::job::{Delivery, DeliveryKey};
+use crate::limits::aws::WRITES_MAX;
+use crate::mail::Timestamp;
+use crate::port::{DeliveryState, PendingCursor, PortError, PortResult};
+
+const DUE: &str = "the lease of due deliveries";
+const READ: &str = "the read of the delivery state";
+const INDEX: &str = "due";
+
+impl DynamoDeliveries {
+    pub(super) async fn lease_due(
+        &self,
+        shard: u8,
+        now: Timestamp,
+        lease: Duration,
+        limit: usize,
+    ) -> PortResult<Vec<Delivery>> {
+        let due = self.index(shard, "due < :bound", items::due_by(now), limit).await?;
+        let leases = futures::stream::iter(due).map(|entry| self.lease(entry, now + lease));
+        let leases = leases.buffered(WRITES_MAX).collect::<Vec<_>>().await;
+        let mut leased = Vec::new();
+        let mut failed = None;
+        for lease in leases {
+            match lease {
+                Ok(Some(item)) => {
+                    let states = items::states([&item]);
+                    leased.extend(states.into_iter().filter_map(|state| Some(*state.pending?)));
+                }
+                Ok(None) => {}
+                Err(error) => failed = Some(error),
+            }
+        }
+        // what was leased must be sent, whatever became of the rest, which stays due
+        match failed {
+            Some(error) if leased.is_empty() => Err(error),
+            Some(_) | None => Ok(leased),
+        }
+    }
+
+    /// Moves the due time of one entry of the index; `None` where another caller was quicker.
+    async fn lease(&self, entry: Item, until: Timestamp) -> PortResult<Option<Item>> {
+        let (Some(key), Some(seen)) = (key(&entry), text_of(&entry, "due")) else {
+            return Err(PortError::refused(DUE, "an entry of the index cannot be read"));
+        };
+        let update = self.client.update_item().table_name(&self.table).set_key(Some(items::primary(&key)));
+        let update = update
+            // the version too: whoever has read the item writes it anew with this due time
+            .update_expression("SET due = :until ADD v :one")
+            .condition_expression("due = :seen")
+            .expression_attribute_values(":until", text(items::due(until, &key)))
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":seen", text(seen))
+            .return_values(ReturnValue::AllNew)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        match update.send().await {
+            Ok(answer) => {
+                capacity("UpdateItem", "write", &answer.consumed_capacity);
+                Ok(answer.attributes)
+            }
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
+                _ => Err(of_write(DUE, error)),
+            },
+        }
+    }
+
+    pub(super) async fn pending_page(
+        &self,
+        shard: u8,
+        after: Option<&PendingCursor>,
+        limit: usize,
+    ) -> PortResult<Vec<DeliveryState>> {
+        let mut bound = after.map_or_else(String::new, |after| items::due(after.due_at, &after.key));
+        loop {
+            let entries = self.index(shard, "due > :bound", bound.clone(), limit).await?;
+            let Some(last) = entries.last() else { return Ok(Vec::new()) };
+            text_of(last, "due").unwrap_or_default().clone_into(&mut bound);
+            let keys: Vec<DeliveryKey> = entries.iter().filter_map(key).collect();
+            let found = self.find(&keys).await?;
+            let states = items::states(keys.iter().filter_map(|key| found.get(key)));
+            let mut states: Vec<_> = states.into_iter().filter(|state| state.due_at.is_some()).collect();
+            if states.is_empty() {
+                // all of them were settled since the index knew them: an empty page would be the end
+                continue;
+            }
+            states.sort_by(|a, b| (a.due_at, &a.key).cmp(&(b.due_at, &b.key)));
+            return Ok(states);
+        }
+    }
+
+    /// Up to `limit` entries of a shard, by due time.
+    async fn index(&self, shard: u8, range: &str, bound: String, limit: usize) -> PortResult<Vec<Item>> {
+        let mut found: Vec<Item> = Vec::new();
+        let mut after = None;
+        let bound = if bound.is_empty() { "0".to_owned() } else { bound };
+        while found.len() < limit {
+            let query = self.client.query().table_name(&self.table).index_name(INDEX);
+            let query = query
+                .key_condition_expression(format!("due_shard = :shard AND {range}"))
+                .expression_attribute_values(":shard", number(shard))
+                .expression_attribute_values(":bound", AttributeValue::S(bound.clone()))
+                .limit(i32::try_from(limit - found.len()).unwrap_or(i32::MAX))
+                .set_exclusive_start_key(after)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total);
+            let answer = query.send().await.map_err(|error| of_read(READ, error))?;
+            capacity("Query", "read", &answer.consumed_capacity);
+            found.extend(answer.items.unwrap_or_default());
+            after = answer.last_evaluated_key;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The delivery that an entry of the index is of: its `due` ends with the key.
+fn key(entry: &Item) -> Option<DeliveryKey> {
+    let (_, key) = text_of(entry, "due")?.split_once('#')?;
+    let (message, destination) = key.split_once('/')?;
+    let (domain, part) = match destination.split_once('#') {
+        Some((domain, part)) => (domain, part.parse().ok()?),
+        None => (destination, 0),
+    };
+    Some(DeliveryKey { message: message.parse().ok()?, domain: domain.parse().ok()?, part })
+}
