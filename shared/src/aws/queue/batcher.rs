@@ -153,7 +153,9 @@ mod tests {
         }
     }
 
-    fn gated() -> (Arc<Semaphore>, Arc<Mutex<Vec<usize>>>, Arc<Batcher<Gated>>) {
+    type Sizes = Arc<Mutex<Vec<usize>>>;
+
+    fn gated() -> (Arc<Semaphore>, Sizes, Arc<Batcher<Gated>>) {
         let (gate, sizes) = (Arc::new(Semaphore::new(0)), Arc::default());
         let batcher = Batcher::new(Gated { gate: Arc::clone(&gate), sizes: Arc::clone(&sizes) });
         (gate, sizes, batcher)
