@@ -66,6 +66,12 @@ impl Needs {
         Self(self.0 | other.0)
     }
 
+    /// The stores that are not in `other`.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether `store` is one of them.
     pub fn has(self, store: Store) -> bool {
         self.0 & Self::bit(store) != 0
