@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use shared::config::Setting as _;
 use shared::mail::{Domain, Mailbox, MessageId, PackId, ReversePath};
 use shared::telemetry::LogFilter;
 use workers::deliver::Route;
 
 use crate::exit::CODES;
+use crate::settings::Role;
 
 /// Where data lies unless something else is said.
 pub(crate) const DATA: &str = "./.spoolway";
@@ -77,6 +79,7 @@ pub(crate) struct Dev {
 Examples:
   spoolway serve --config spoolway.toml
   spoolway serve --config spoolway.toml --check
+  spoolway serve --config spoolway.toml --role prepare,deliver
   SPOOLWAY_HOSTNAME=mx.example.com spoolway serve
 
 Every setting can also be given as an environment variable, which wins:
@@ -85,6 +88,9 @@ pub(crate) struct Serve {
     /// The configuration; without it, the environment says everything.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Do only a part of what an edge does, in place of the setting roles: ingress, prepare, deliver, sweep.
+    #[arg(long, value_name = "ROLES", value_delimiter = ',', value_parser = role)]
+    pub(crate) role: Vec<Role>,
     /// Only tell whether the configuration is good.
     #[arg(long)]
     pub(crate) check: bool,
@@ -206,6 +212,10 @@ pub(crate) struct Send {
 
 fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "write it as IP:PORT, such as 127.0.0.1:2525 or [::1]:2525")
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::read(text).ok_or_else(|| format!("use {}", Role::RIGHT))
 }
 
 /// A host and a port to look up and connect to.

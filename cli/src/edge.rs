@@ -1,6 +1,7 @@
 //! The assembly: settings in, a whole edge out. The one file that knows how the parts are joined.
 
 mod join;
+mod needs;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -10,14 +11,16 @@ use std::sync::Arc;
 
 use shared::port::{Clock, Deliveries, Directory, Ids, Keys, Queue, Spool};
 use shared::telemetry::{Health, HttpServer, Metrics};
+use shared::wire::Store;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::limits::{DRAIN_TIME, INGRESS_HEAD_START};
-use crate::settings::Settings;
+use crate::settings::{Role, Settings};
 
 pub(crate) use join::{check_stores, generate_key, open_stores, set_up_stores};
+pub(crate) use needs::{DOMAIN, QUEUE, TRACE, needs};
 
 /// The stores of an edge, open.
 pub(crate) struct Stores {
@@ -43,12 +46,12 @@ pub(crate) struct Running {
 /// Something that runs until it is told to stop, and then ends what it has begun.
 type Part = Box<dyn FnOnce(CancellationToken) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
-/// A whole edge in one process, listening and not yet serving.
+/// An edge in one process, or those parts of it that the roles name, listening and not yet serving.
 pub(crate) struct Edge {
     running: Running,
     clock: Arc<dyn Clock>,
     health: Arc<Health>,
-    ingress: Part,
+    ingress: Option<Part>,
     /// The pollers of prepare and deliver, and the sweep, each with its name.
     workers: Vec<(&'static str, Part)>,
     http: Option<HttpServer>,
@@ -61,17 +64,18 @@ impl Edge {
     pub(crate) async fn build(settings: &Settings) -> Outcome<Self> {
         let (stores, held) = join::make_stores(settings).await?;
         let clock = Arc::clone(&stores.clock);
-        let health = Health::new(Arc::clone(&clock))
-            .with_spool("spool", Arc::clone(&stores.spool))
-            .with_queue("inbound", Arc::clone(&stores.inbound))
-            .with_queue("outbound", Arc::clone(&stores.outbound));
-        let health = Arc::new(health);
+        let health = Arc::new(health(settings, &stores));
         let http = match settings.http {
             Some(address) => Some(bind_http(address, &health, &clock).await?),
             None => None,
         };
         let workers = join::workers(settings, &stores)?;
-        let (smtp, ingress) = join::ingress(settings, &stores).await?;
+        let (smtp, ingress) = if settings.roles.has(Role::Ingress) {
+            let (addresses, ingress) = join::ingress(settings, &stores).await?;
+            (addresses, Some(ingress))
+        } else {
+            (Vec::new(), None)
+        };
         let running = Running { smtp, http: http.as_ref().map(HttpServer::address) };
         Ok(Self { running, clock, health, ingress, workers, http, _held: held })
     }
@@ -96,11 +100,13 @@ impl Edge {
             });
         }
         let mut ingress = JoinSet::new();
-        let running = (self.ingress)(drain.clone());
-        ingress.spawn(async move {
-            running.await;
-            "ingress"
-        });
+        if let Some(part) = self.ingress {
+            let running = part(drain.clone());
+            ingress.spawn(async move {
+                running.await;
+                "ingress"
+            });
+        }
         let ended = tokio::select! {
             // without it, parts that end because of the drain could be seen first and taken for broken
             biased;
@@ -154,6 +160,24 @@ impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// The health of what the roles write to. What they only read is told by the work that fails, and may be theirs to read only.
+fn health(settings: &Settings, stores: &Stores) -> Health {
+    let written = needs::written(settings);
+    let mut health = Health::new(Arc::clone(&stores.clock));
+    if written.has(Store::Spool) {
+        health = health.with_spool("spool", Arc::clone(&stores.spool));
+    }
+    for (store, name, queue) in [
+        (Store::QueueInbound, "inbound", &stores.inbound),
+        (Store::QueueOutbound, "outbound", &stores.outbound),
+    ] {
+        if written.has(store) {
+            health = health.with_queue(name, Arc::clone(queue));
+        }
+    }
+    health
 }
 
 async fn bind_http(address: SocketAddr, health: &Arc<Health>, clock: &Arc<dyn Clock>) -> Outcome<HttpServer> {

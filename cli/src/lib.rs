@@ -28,13 +28,15 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use shared::config::PREFIX;
 use shared::telemetry::{LogFormat, LogGuard, LogSettings};
 
 use args::{Cli, Command, DomainAction, Place};
 use edge::Stores;
 use exit::{Exit, Failure, Outcome};
 use screen::Screen;
-use settings::{Log, Settings};
+use settings::{Log, Reader, Role, Settings};
+use shared::wire::Needs;
 
 /// Runs the command that the arguments of this process name.
 pub fn main() -> ExitCode {
@@ -71,20 +73,20 @@ fn run(command: Command) -> Outcome {
             })
         }
         Command::Serve(args) => {
-            let settings =
-                serve::settings(args.config.as_deref(), environment(), args.check && args.json, out)?;
+            let (config, known) = (args.config.as_deref(), with_roles(&args.role));
+            let settings = serve::settings(config, Reader::Edge, known, args.check && args.json, out)?;
             if args.check {
                 return serve::announce_good(args.json, out);
             }
             let _log = start_log(&settings.log)?;
             boot::run(&settings, |running| serve::announce(&settings, running, args.json, out))
         }
-        Command::Trace(args) => beside_edge(&args.place, |stores| async move {
+        Command::Trace(args) => beside_edge(&args.place, Needs::of(edge::TRACE), |stores| async move {
             let Stores { spool, deliveries, clock, data, .. } = stores;
             let ports = trace::Ports { spool, deliveries, now: clock.now(), data };
             trace::run(&ports, args.id, args.json, screen, out).await
         }),
-        Command::Queue(args) => beside_edge(&args.place, |stores| async move {
+        Command::Queue(args) => beside_edge(&args.place, Needs::of(edge::QUEUE), |stores| async move {
             let Stores { deliveries, inbound, outbound, clock, .. } = stores;
             let ports = queue::Ports { deliveries, inbound, outbound, now: clock.now() };
             queue::run(&ports, args.json, screen, out).await
@@ -101,6 +103,7 @@ fn run(command: Command) -> Outcome {
 }
 
 fn run_domain(action: DomainAction, screen: Screen, out: &mut dyn Write) -> Outcome {
+    let needs = Needs::of(edge::DOMAIN);
     let ports = |stores: Stores| domain::Ports {
         directory: stores.directory,
         keys: stores.keys,
@@ -111,25 +114,40 @@ fn run_domain(action: DomainAction, screen: Screen, out: &mut dyn Write) -> Outc
     match action {
         // keys may be wanted before the edge runs for the first time
         DomainAction::Add { name, selector, place, json } => {
-            let settings = settings_of(&place)?;
-            with_stores(edge::set_up_stores(&settings), |stores| async move {
+            let settings = settings_of(&place, needs)?;
+            with_stores(edge::set_up_stores(&settings, needs), |stores| async move {
                 domain::add(&ports(stores), &name, selector.as_deref(), json, screen, out).await
             })
         }
-        DomainAction::List { place, json } => {
-            beside_edge(&place, |stores| async move { domain::list(&ports(stores), json, screen, out).await })
-        }
-        DomainAction::Show { name, place, json } => beside_edge(&place, |stores| async move {
+        DomainAction::List { place, json } => beside_edge(&place, needs, |stores| async move {
+            domain::list(&ports(stores), json, screen, out).await
+        }),
+        DomainAction::Show { name, place, json } => beside_edge(&place, needs, |stores| async move {
             domain::show(&ports(stores), &name, json, screen, out).await
         }),
     }
 }
 
-/// Runs `work` with the stores of an edge, which may be running or not. Makes nothing that is not there.
-fn beside_edge<F: Future<Output = Outcome>>(place: &Place, work: impl FnOnce(Stores) -> F) -> Outcome {
-    let settings = settings_of(place)?;
+/// The environment, with the roles of the command line in place of those it may name.
+fn with_roles(roles: &[Role]) -> HashMap<String, String> {
+    let mut known: HashMap<String, String> = environment().collect();
+    if !roles.is_empty() {
+        let names: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+        known.insert(format!("{PREFIX}ROLES"), names.join(","));
+    }
+    known
+}
+
+/// Runs `work` with these stores of an edge, which may be running or not. Makes nothing that is not there.
+fn beside_edge<F: Future<Output = Outcome>>(
+    place: &Place,
+    needs: Needs,
+    work: impl FnOnce(Stores) -> F,
+) -> Outcome {
+    let settings = settings_of(place, needs)?;
     // a configuration may put every store elsewhere; each says for itself what it misses
     if place.config.is_none()
+        && needs.iter().any(|store| settings.stores.url(store).is_none())
         && let Err(error) = std::fs::read_dir(&settings.data)
     {
         let data = settings.data.display();
@@ -143,14 +161,15 @@ fn beside_edge<F: Future<Output = Outcome>>(place: &Place, work: impl FnOnce(Sto
             _ => Failure::io(data, &error),
         });
     }
-    with_stores(edge::open_stores(&settings), work)
+    with_stores(edge::open_stores(&settings, needs), work)
 }
 
 /// The settings of the edge that is meant: those of its configuration, or of its environment alone, as `serve` would read them. A
 /// folder on the command line wins, and a name is not asked for.
-fn settings_of(place: &Place) -> Outcome<Settings> {
+fn settings_of(place: &Place, needs: Needs) -> Outcome<Settings> {
+    let reader = Reader::Command(needs);
     if let Some(config) = &place.config {
-        return serve::settings(Some(config), environment(), false, &mut io::sink());
+        return serve::settings(Some(config), reader, environment(), false, &mut io::sink());
     }
     let mut known: HashMap<String, String> = environment().collect();
     if let Some(data) = place.data.as_deref() {
@@ -158,10 +177,10 @@ fn settings_of(place: &Place) -> Outcome<Settings> {
         let text = data.to_str().ok_or_else(|| {
             Failure::new(Exit::Usage, format!("{} is not UTF-8: rename the data folder", data.display()))
         })?;
-        known.insert("SPOOLWAY_DATA".to_owned(), text.to_owned());
+        known.insert(format!("{PREFIX}DATA"), text.to_owned());
     }
-    known.entry("SPOOLWAY_HOSTNAME".to_owned()).or_insert_with(|| dev::localhost().to_string());
-    serve::settings(None, known, false, &mut io::sink())
+    known.entry(format!("{PREFIX}HOSTNAME")).or_insert_with(|| dev::localhost().to_string());
+    serve::settings(None, reader, known, false, &mut io::sink())
 }
 
 /// Runs `work` with the stores that `open` gives.

@@ -9,11 +9,12 @@ use shared::config::Mistake;
 use crate::edge::Running;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::screen::{count, write_json};
-use crate::settings::{self, Settings};
+use crate::settings::{self, Reader, Settings};
 
 /// Reads the configuration. Where it is wrong, every mistake is in the failure; with `json`, they are written to `out` instead.
 pub(crate) fn settings(
     config: Option<&Path>,
+    reader: Reader,
     environment: impl IntoIterator<Item = (String, String)>,
     json: bool,
     out: &mut dyn Write,
@@ -22,11 +23,13 @@ pub(crate) fn settings(
         Some(file) => std::fs::read_to_string(file).map_err(|error| Failure::io(file.display(), &error))?,
         None => String::new(),
     };
-    let mut mistakes = match settings::read(&text, environment) {
+    let mistakes = match settings::read(&text, environment, reader) {
         Ok(read) => return Ok(read.value),
-        Err(mistakes) => mistakes,
+        Err(mut mistakes) => {
+            mistakes.dedup();
+            mistakes
+        }
     };
-    mistakes.dedup();
     if json {
         write_json(out, &Check::of(&mistakes))?;
         return Err(Failure::new(Exit::Config, ""));
@@ -35,11 +38,13 @@ pub(crate) fn settings(
         || "the environment (without --config FILE it says everything)".to_owned(),
         |file| file.display().to_string(),
     );
-    let mut text = format!("{source} has {}", count(mistakes.len() as u64, "mistake"));
-    for mistake in &mistakes {
-        text += &format!("\n  {mistake}");
-    }
-    Err(Failure::new(Exit::Config, text))
+    Err(Failure::new(Exit::Config, list(&source, &mistakes)))
+}
+
+/// Every mistake of `source`, a line each.
+pub(crate) fn list(source: &str, mistakes: &[Mistake]) -> String {
+    let head = format!("{source} has {}", count(mistakes.len() as u64, "mistake"));
+    mistakes.iter().fold(head, |text, mistake| format!("{text}\n  {mistake}"))
 }
 
 /// As JSON, the answer of `serve --check --json`: fields are added, never changed.
@@ -92,7 +97,7 @@ mod tests {
         std::fs::write(&file, toml).unwrap();
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let mut out = Vec::new();
-        let failure = settings(Some(&file), environment, json, &mut out).unwrap_err();
+        let failure = settings(Some(&file), Reader::Edge, environment, json, &mut out).unwrap_err();
         (failure, String::from_utf8(out).unwrap())
     }
 
@@ -131,7 +136,8 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_no_input() {
-        let failure = settings(Some(Path::new("/nowhere/x.toml")), [], false, &mut Vec::new()).unwrap_err();
+        let failure = settings(Some(Path::new("/nowhere/x.toml")), Reader::Edge, [], false, &mut Vec::new())
+            .unwrap_err();
         assert_eq!(failure.exit, Exit::NoInput);
         assert!(failure.text.starts_with("/nowhere/x.toml: "), "{failure:?}");
     }

@@ -2,6 +2,7 @@
 
 mod check;
 mod read;
+mod roles;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,16 +13,20 @@ use ipnet::IpNet;
 use shared::config::Setting;
 use shared::mail::Domain;
 use shared::telemetry::{LogFilter, LogFormat};
+use shared::wire::Store;
 use workers::deliver::{ClientLimits, RetrySettings, Route};
 use workers::limits::{CONNECTIONS_MAX, PACK_RETAIN, RETAIN};
 
 pub(crate) use read::read;
+pub(crate) use roles::{Reader, Role, Roles};
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Settings {
     /// The name of this edge: in its greeting, its EHLO and its Received lines.
     pub(crate) hostname: Domain,
+    /// What this process does of all that an edge does.
+    pub(crate) roles: Roles,
     /// The folder of all data that no URL puts elsewhere.
     pub(crate) data: PathBuf,
     /// The folder of the route `inbox`.
@@ -86,6 +91,22 @@ pub(crate) struct Stores {
     pub(crate) retention: Duration,
     /// How long what became of a message is remembered.
     pub(crate) memory: Duration,
+}
+
+impl Stores {
+    /// The URL of `store`, if it has one.
+    pub(crate) fn url(&self, store: Store) -> Option<&str> {
+        let url = match store {
+            Store::Spool => &self.spool,
+            Store::QueueInbound => &self.queue_inbound,
+            Store::QueueOutbound => &self.queue_outbound,
+            Store::State => &self.state,
+            Store::Directory => &self.directory,
+            Store::Keys => &self.keys,
+            Store::Counters => &self.counters,
+        };
+        url.as_deref()
+    }
 }
 
 impl Default for Stores {
@@ -183,6 +204,7 @@ impl Settings {
         let address = SocketAddr::from(([0, 0, 0, 0], 25));
         Self {
             hostname,
+            roles: Roles::all(),
             inbox: data.join("inbox"),
             data,
             listeners: vec![Listener { address, bare_lf: BareLf::Refuse }],

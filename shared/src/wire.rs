@@ -1,8 +1,14 @@
 //! Turns store URLs into adapters: the only file that names them. A URL's scheme picks the adapter.
 
+mod absent;
+mod needs;
+mod open;
+mod plan;
+mod problems;
 mod stores;
 mod url;
 
+pub use needs::{Needs, Store};
 pub use stores::{Stores, TakeOverError};
 
 use std::fmt;
@@ -44,7 +50,17 @@ impl StoreUrls {
 
     /// Finds every mistake that can be found without making or changing anything.
     pub fn check(&self) -> Result<(), WireError> {
-        stores::Plan::new(self).map(drop)
+        self.check_needed(Needs::all())
+    }
+
+    /// The same for the stores in `needs`. The others may be anything.
+    pub fn check_needed(&self, needs: Needs) -> Result<(), WireError> {
+        plan::Plan::new(self, needs).map(drop)
+    }
+
+    /// Whether old packs are there until somebody deletes them; a bucket does that by itself.
+    pub fn packs_need_a_sweep(&self) -> bool {
+        url::keeps_packs_for_ever(&self.spool)
     }
 }
 

@@ -9,7 +9,7 @@ use shared::config::Mistake;
 use shared::dns::{Dns, DnsSettings};
 use shared::port::{Clock, KeyAlgorithm, SigningKey, chain};
 use shared::system::{SystemClock, SystemIds};
-use shared::wire::{self, StoreUrls, WireError};
+use shared::wire::{self, Needs, StoreUrls, WireError};
 use tokio_util::sync::CancellationToken;
 use workers::deliver::{
     Deliver, DeliverPorts, DeliverSettings, Route, Routes, TransportPorts, TransportSettings, Transports,
@@ -18,34 +18,36 @@ use workers::poll::{PollSettings, Poller};
 use workers::prepare::{Prepare, PreparePorts, PrepareSettings};
 use workers::sweep::{PackRetention, Sweep, SweepPorts, SweepSettings};
 
+use super::needs::{needs, sweeps_packs};
 use super::{Part, Stores, cannot_listen};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::limits::PREPARE_JOBS_MAX;
-use crate::settings::{BareLf, Settings};
+use crate::settings::{BareLf, Reader, Role, Settings};
 
-/// Every mistake in the store URLs that can be found without opening them.
-pub(crate) fn check_stores(settings: &Settings) -> Vec<Mistake> {
-    urls(settings).check().map_or_else(|error| mistakes(&error), |()| Vec::new())
+/// Every mistake in the URLs of these stores that can be found without opening them.
+pub(crate) fn check_stores(settings: &Settings, needs: Needs) -> Vec<Mistake> {
+    urls(settings).check_needed(needs).map_or_else(|error| mistakes(&error), |()| Vec::new())
 }
 
-/// Opens the stores of an edge that may be running, and makes none.
-pub(crate) async fn open_stores(settings: &Settings) -> Outcome<Stores> {
+/// Opens these stores of an edge that may be running, and makes none.
+pub(crate) async fn open_stores(settings: &Settings, needs: Needs) -> Outcome<Stores> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let stores = wire::Stores::open_existing(&urls(settings), Arc::clone(&clock)).await;
+    let stores = wire::Stores::open_existing_needed(&urls(settings), needs, Arc::clone(&clock)).await;
     Ok(joined(settings, &stores.map_err(|error| cannot_open(&error, Exit::NoInput))?, clock))
 }
 
-/// Opens the stores of an edge that may be running or may never have run, made where they are not there.
-pub(crate) async fn set_up_stores(settings: &Settings) -> Outcome<Stores> {
+/// Opens these stores of an edge that may be running or may never have run, made where they are not there.
+pub(crate) async fn set_up_stores(settings: &Settings, needs: Needs) -> Outcome<Stores> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let stores = wire::Stores::open(&urls(settings), Arc::clone(&clock)).await;
+    let stores = wire::Stores::open_needed(&urls(settings), needs, Arc::clone(&clock)).await;
     Ok(joined(settings, &stores.map_err(|error| cannot_open(&error, Exit::Io))?, clock))
 }
 
-/// Opens the stores, made where they are not there, with the right to work their queues.
+/// Opens the stores that the roles need, made where they are not there, with the right to work their queues.
 pub(super) async fn make_stores(settings: &Settings) -> Outcome<(Stores, Box<dyn Send>)> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let stores = wire::Stores::open(&urls(settings), Arc::clone(&clock)).await;
+    let needs = needs(settings, Reader::Edge);
+    let stores = wire::Stores::open_needed(&urls(settings), needs, Arc::clone(&clock)).await;
     let stores = stores.map_err(|error| cannot_open(&error, Exit::Io))?;
     let locks = stores.take_over().await.map_err(|error| Failure::new(Exit::Unavailable, chain(&error)))?;
     Ok((joined(settings, &stores, clock), Box::new(locks)))
@@ -66,7 +68,7 @@ fn joined(settings: &Settings, stores: &wire::Stores, clock: Arc<dyn Clock>) -> 
     }
 }
 
-fn urls(settings: &Settings) -> StoreUrls {
+pub(super) fn urls(settings: &Settings) -> StoreUrls {
     let below = StoreUrls::below(&settings.data);
     let stores = settings.stores.clone();
     StoreUrls {
@@ -131,32 +133,52 @@ fn ingress_settings(settings: &Settings) -> ingress::Settings {
     }
 }
 
-/// The pollers of prepare and deliver, and the sweep.
+/// The pollers of prepare and deliver, and the sweep: those that the roles ask for, each with its name.
 pub(super) fn workers(settings: &Settings, stores: &Stores) -> Outcome<Vec<(&'static str, Part)>> {
-    let prepare = Prepare::new(prepare_settings(settings, stores), prepare_ports(stores));
+    let mut workers = Vec::new();
+    for role in settings.roles.iter() {
+        let part = match role {
+            Role::Ingress => continue,
+            Role::Prepare => poll_prepare(settings, stores),
+            Role::Deliver => poll_deliver(settings, stores)?,
+            Role::Sweep => {
+                let sweep = sweep(settings, Reader::Edge, stores);
+                part(|drain| async move { sweep.run(drain).await })
+            }
+        };
+        workers.push((role.as_str(), part));
+    }
+    Ok(workers)
+}
+
+fn poll_prepare(settings: &Settings, stores: &Stores) -> Part {
     let poll = PollSettings { concurrency: PREPARE_JOBS_MAX, ..PollSettings::default() };
     let (clock, ids) = (Arc::clone(&stores.clock), Arc::clone(&stores.ids));
-    let prepare = Poller::new(Arc::clone(&stores.inbound), Arc::new(prepare), clock, ids, poll);
+    let stage = Arc::new(prepare(settings, stores));
+    let poller = Poller::new(Arc::clone(&stores.inbound), stage, clock, ids, poll);
+    part(|drain| poller.run(drain))
+}
+
+fn poll_deliver(settings: &Settings, stores: &Stores) -> Outcome<Part> {
     let transports = Arc::new(transports(settings, stores)?);
-    let (deliver_settings, ports) = (deliver_settings(settings)?, deliver_ports(stores));
+    let (settings, ports) = (deliver_settings(settings)?, deliver_ports(stores));
     let (outbound, clock, ids) =
         (Arc::clone(&stores.outbound), Arc::clone(&stores.clock), Arc::clone(&stores.ids));
-    let deliver = part(move |drain: CancellationToken| {
-        let stage = Deliver::new(deliver_settings, ports, transports).drained_by(drain.clone());
+    Ok(part(move |drain: CancellationToken| {
+        let stage = Deliver::new(settings, ports, transports).drained_by(drain.clone());
         Poller::new(outbound, Arc::new(stage), clock, ids, PollSettings::default()).run(drain)
-    });
-    let sweep = sweep(settings, stores);
-    Ok(vec![
-        ("prepare", part(|drain| prepare.run(drain))),
-        ("deliver", deliver),
-        ("sweep", part(|drain| async move { sweep.run(drain).await })),
-    ])
+    }))
 }
 
 fn part<F: Future<Output = ()> + Send + 'static>(
     run: impl FnOnce(CancellationToken) -> F + Send + 'static,
 ) -> Part {
     Box::new(move |drain| Box::pin(run(drain)))
+}
+
+/// The prepare stage.
+pub(super) fn prepare(settings: &Settings, stores: &Stores) -> Prepare {
+    Prepare::new(prepare_settings(settings, stores), prepare_ports(stores))
 }
 
 fn prepare_settings(settings: &Settings, stores: &Stores) -> PrepareSettings {
@@ -179,7 +201,7 @@ fn prepare_ports(stores: &Stores) -> PreparePorts {
     }
 }
 
-fn deliver_settings(settings: &Settings) -> Outcome<DeliverSettings> {
+pub(super) fn deliver_settings(settings: &Settings) -> Outcome<DeliverSettings> {
     let mut routes = Routes::new(Route::Mx);
     for (pattern, route) in &settings.routes {
         let wrong = |_| Failure::new(Exit::Config, format!("routes: `{pattern}` is no domain"));
@@ -195,7 +217,7 @@ fn deliver_settings(settings: &Settings) -> Outcome<DeliverSettings> {
     })
 }
 
-fn deliver_ports(stores: &Stores) -> DeliverPorts {
+pub(super) fn deliver_ports(stores: &Stores) -> DeliverPorts {
     DeliverPorts {
         spool: Arc::clone(&stores.spool),
         inbound: Arc::clone(&stores.inbound),
@@ -206,7 +228,7 @@ fn deliver_ports(stores: &Stores) -> DeliverPorts {
     }
 }
 
-fn transports(settings: &Settings, stores: &Stores) -> Outcome<Transports> {
+pub(super) fn transports(settings: &Settings, stores: &Stores) -> Outcome<Transports> {
     let dns = DnsSettings { servers: settings.dns_servers.clone(), ..DnsSettings::default() };
     let resolver = Dns::new(&dns).map_err(|error| Failure::new(Exit::Config, chain(&error)))?;
     let ports = TransportPorts {
@@ -225,7 +247,7 @@ fn transports(settings: &Settings, stores: &Stores) -> Outcome<Transports> {
     Ok(Transports::new(settings, ports))
 }
 
-fn sweep(settings: &Settings, stores: &Stores) -> Sweep {
+pub(super) fn sweep(settings: &Settings, reader: Reader, stores: &Stores) -> Sweep {
     let packs = PackRetention { keep: settings.stores.retention, ..PackRetention::default() };
     let ports = SweepPorts {
         spool: Arc::clone(&stores.spool),
@@ -233,5 +255,6 @@ fn sweep(settings: &Settings, stores: &Stores) -> Sweep {
         deliveries: Arc::clone(&stores.deliveries),
         clock: Arc::clone(&stores.clock),
     };
-    Sweep::new(SweepSettings { packs: Some(packs), ..SweepSettings::default() }, ports)
+    let packs = sweeps_packs(settings, reader).then_some(packs);
+    Sweep::new(SweepSettings { packs, ..SweepSettings::default() }, ports)
 }

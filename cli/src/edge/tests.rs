@@ -40,7 +40,7 @@ fn edge(hasty: bool, ingress: Part, workers: Vec<(&'static str, Part)>) -> Edge 
     }
     let health = Arc::new(Health::new(Arc::clone(&clock)));
     let running = Running { smtp: Vec::new(), http: None };
-    Edge { running, clock, health, ingress, workers, http: None, _held: Box::new(()) }
+    Edge { running, clock, health, ingress: Some(ingress), workers, http: None, _held: Box::new(()) }
 }
 
 #[tokio::test]

@@ -7,28 +7,52 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use rustix::fs::{Access, access};
-use shared::config::{Mistake, Section};
+use shared::config::{Mistake, PREFIX, Section};
+use shared::wire::{Needs, Store};
+use workers::deliver::Route;
 
-use super::{Settings, loopback};
+use super::{Reader, Role, Settings, loopback};
 use crate::limits::{
     IPV4_PREFIX_MIN, IPV6_PREFIX_MIN, MEMORY_OCTETS_MIN, MESSAGE_OCTETS_MIN, RECIPIENTS_MAX, RECIPIENTS_MIN,
     TIME_MIN,
 };
 
-/// Notes each mistake in `root`.
-pub(super) fn check(settings: &Settings, root: &mut Section<'_>) {
+/// Notes each mistake in `root` that matters to `reader`.
+pub(super) fn check(settings: &Settings, reader: Reader, root: &mut Section<'_>) {
     check_hostname(settings, root);
-    check_listeners(settings, root);
-    check_relay(settings, root);
+    if reader == Reader::Edge && settings.roles.has(Role::Ingress) {
+        check_listeners(settings, root);
+        check_relay(settings, root);
+    }
     check_limits(settings, root);
     check_times(settings, root);
-    for Mistake { key, wrong, right } in crate::edge::check_stores(settings) {
-        root.mistake(&key, wrong, right);
+    let needs = crate::edge::needs(settings, reader);
+    let at_home = needs.iter().filter(|store| settings.stores.url(*store).is_none());
+    let at_home: Vec<Store> = at_home.collect();
+    match reader {
+        Reader::Edge | Reader::Command(_) => {
+            check_stores(settings, needs, root);
+            check_folders(settings, reader, !at_home.is_empty(), root);
+        }
+        Reader::Function(_) => {
+            for store in &at_home {
+                let variable = format!("{PREFIX}{}", store.key().replace('.', "_").to_ascii_uppercase());
+                let right = format!("set {variable} to a URL; a function has no folder of its own");
+                root.mistake(store.key(), "it is not set", right);
+            }
+            check_stores(settings, needs.without(Needs::of(&at_home)), root);
+            check_folders(settings, reader, false, root);
+        }
     }
-    check_folders(settings, root);
 }
 
-fn check_folders(settings: &Settings, root: &mut Section<'_>) {
+fn check_stores(settings: &Settings, needs: Needs, root: &mut Section<'_>) {
+    for Mistake { key, wrong, right } in crate::edge::check_stores(settings, needs) {
+        root.mistake(&key, wrong, right);
+    }
+}
+
+fn check_folders(settings: &Settings, reader: Reader, data_is_used: bool, root: &mut Section<'_>) {
     let mut check = |key, folder: &Path| {
         let why = why_not_creatable(folder);
         if let Some(why) = &why {
@@ -36,8 +60,12 @@ fn check_folders(settings: &Settings, root: &mut Section<'_>) {
         }
         why.is_none()
     };
+    let within = settings.inbox.starts_with(&settings.data);
+    let data_can_be = !data_is_used || check("data", &settings.data);
+    let is_kept_in = settings.routes.iter().any(|(_, route)| *route == Route::Inbox) || !within;
+    let delivers = !matches!(reader, Reader::Command(_)) && settings.roles.has(Role::Deliver);
     // an inbox in the data folder has no mistake of its own where that cannot be
-    if check("data", &settings.data) || !settings.inbox.starts_with(&settings.data) {
+    if delivers && is_kept_in && (data_can_be || !within) {
         check("inbox", &settings.inbox);
     }
 }

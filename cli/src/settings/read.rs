@@ -10,24 +10,30 @@ use shared::mail::Domain;
 use workers::deliver::{DomainRetry, RetrySettings, Route, Routes};
 
 use super::check::{ADDRESS_RIGHT, Taken, check, check_schedule, check_time};
-use super::{BareLf, Deliver, Listener, Log, Settings, Stores, Timeouts};
+use super::{BareLf, Deliver, Listener, Log, Reader, Role, Roles, Settings, Stores, Timeouts};
 use crate::args::DATA;
 
-/// Reads the settings of an edge, or lists everything that is wrong with them.
+/// Reads the settings of an edge for `reader`, or lists everything that is wrong with them.
 pub(crate) fn read(
     toml: &str,
     environment: impl IntoIterator<Item = (String, String)>,
+    reader: Reader,
 ) -> Result<Read<Settings>, Vec<Mistake>> {
     shared::config::read(toml, environment, |root| {
-        let settings = settings(root);
-        check(&settings, root);
+        let settings = settings(root, reader);
+        check(&settings, reader, root);
         settings
     })
 }
 
-fn settings(root: &mut Section<'_>) -> Settings {
+fn settings(root: &mut Section<'_>, reader: Reader) -> Settings {
+    let roles = roles(root, reader);
     let stand_in = Domain::from_ip(std::net::Ipv4Addr::LOCALHOST.into());
-    let hostname = root.required("hostname", stand_in);
+    let hostname = if roles.have_a_name() {
+        root.required("hostname", stand_in)
+    } else {
+        root.value("hostname", stand_in)
+    };
     let data = root.value("data", PathBuf::from(DATA));
     let default = Settings::new(hostname, data);
     let mut taken = Taken::default();
@@ -44,8 +50,25 @@ fn settings(root: &mut Section<'_>) -> Settings {
         deliver: root.section("deliver", deliver),
         http: root.section("http", |http| http.optional("address")),
         log: root.section("log", log),
+        roles,
         hostname: default.hostname,
         data: default.data,
+    }
+}
+
+fn roles(root: &mut Section<'_>, reader: Reader) -> Roles {
+    let set = root.list("roles", Role::ALL.into());
+    if set.is_empty() {
+        root.mistake("roles", "there is none that could be had", format!("use {}", Role::RIGHT));
+    }
+    match reader {
+        Reader::Function(role) if !set.contains(&role) => {
+            let wrong = format!("the handler of this function is {}", role.as_str());
+            root.mistake("roles", wrong, "leave it out");
+            Roles(vec![role])
+        }
+        Reader::Function(role) => Roles(vec![role]),
+        Reader::Edge | Reader::Command(_) => Roles(set),
     }
 }
 

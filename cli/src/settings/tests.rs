@@ -3,7 +3,7 @@ use super::*;
 const EXAMPLE: &str = include_str!("../../../spoolway.example.toml");
 
 fn mistakes(toml: &str) -> Vec<String> {
-    match read(&format!("hostname = \"mx.example.com\"\n{toml}"), []) {
+    match read(&format!("hostname = \"mx.example.com\"\n{toml}"), [], Reader::Edge) {
         Ok(_) => Vec::new(),
         Err(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
     }
@@ -20,13 +20,13 @@ fn example_in_force() -> String {
 
 #[test]
 fn the_example_is_good_as_it_stands() {
-    let settings = read(EXAMPLE, []).unwrap().value;
+    let settings = read(EXAMPLE, [], Reader::Edge).unwrap().value;
     assert_eq!(settings, Settings::new("mx.example.com".parse().unwrap(), "./.spoolway".into()));
 }
 
 #[test]
 fn the_example_lists_every_key_with_its_default() {
-    let example = read(&example_in_force(), []).unwrap();
+    let example = read(&example_in_force(), [], Reader::Edge).unwrap();
     assert_eq!(example.unset, Vec::<String>::new(), "the example lacks these keys");
     let mut settings = example.value;
     // where there is no default, the example shows what could be written
@@ -85,7 +85,9 @@ fn packs_outlive_the_longest_lifetime() {
 
 #[test]
 fn the_name_of_an_edge_is_a_domain() {
-    let told = |toml: &str| read(toml, []).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>();
+    let told = |toml: &str| {
+        read(toml, [], Reader::Edge).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
     assert_eq!(told(""), ["hostname: it is not set; use a domain such as mail.example.com"]);
     assert_eq!(told("hostname = \"a b\"").len(), 1);
     assert_eq!(told("hostname = \"[192.0.2.1]\"").len(), 1);
@@ -161,8 +163,71 @@ fn a_folder_that_cannot_be_made_is_a_mistake() {
 
 #[test]
 fn mail_without_a_route_of_its_own_goes_by_mx() {
-    let settings =
-        read("hostname = \"a.example\"\n[routes]\n\"example.org\" = \"discard\"", []).unwrap().value;
+    let toml = "hostname = \"a.example\"\n[routes]\n\"example.org\" = \"discard\"";
+    let settings = read(toml, [], Reader::Edge).unwrap().value;
     assert_eq!(settings.routes, [("example.org".to_owned(), Route::Discard), ("*".to_owned(), Route::Mx)]);
     assert_eq!(mistakes("[routes]\n\"a b\" = \"mx\"\n\"c\" = \"nowhere\"").len(), 2);
+}
+
+/// What is wrong for a function with this handler, in this environment.
+fn function_mistakes(role: Role, environment: &[(&str, &str)]) -> Vec<String> {
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    match read("", environment, Reader::Function(role)) {
+        Ok(_) => Vec::new(),
+        Err(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn roles_are_names_of_which_there_is_at_least_one() {
+    assert_eq!(mistakes("roles = [\"deliver\", \"sweep\"]"), [""; 0]);
+    assert_eq!(
+        mistakes("roles = []"),
+        ["roles: there is none that could be had; use ingress, prepare, deliver or sweep"]
+    );
+    let told = mistakes("roles = [\"ingress\", \"delivery\"]");
+    assert_eq!(told, ["roles: `delivery` cannot be used; use ingress, prepare, deliver or sweep"]);
+}
+
+#[test]
+fn what_a_role_does_not_use_need_not_be_set_or_right() {
+    let told = |toml: &str| match read(toml, [], Reader::Edge) {
+        Ok(_) => Vec::new(),
+        Err(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+    };
+    // the sweep says its name to nobody, and has no keys
+    let sweep = "roles = [\"sweep\"]\n[stores]\nkeys = \"nonsense\"\n";
+    assert_eq!(told(sweep), [""; 0]);
+    assert_eq!(told("roles = [\"prepare\"]").len(), 1);
+    // nobody who only delivers can be an open relay
+    let world = "trusted_networks = [\"0.0.0.0/0\"]";
+    assert_eq!(mistakes(&format!("roles = [\"deliver\"]\n{world}")), [""; 0]);
+    assert_eq!(mistakes(&format!("roles = [\"ingress\"]\n{world}")).len(), 1);
+}
+
+#[test]
+fn a_function_lists_every_store_that_it_lacks_and_has_no_folder_of_its_own() {
+    let told = function_mistakes(Role::Deliver, &[("SPOOLWAY_DATA", "/dev/null/data")]);
+    assert_eq!(
+        told,
+        [
+            "hostname: it is not set; use a domain such as mail.example.com",
+            "stores.spool: it is not set; set SPOOLWAY_STORES_SPOOL to a URL; a function has no folder of its own",
+            "stores.queue_inbound: it is not set; set SPOOLWAY_STORES_QUEUE_INBOUND to a URL; a function has no folder of its own",
+            "stores.queue_outbound: it is not set; set SPOOLWAY_STORES_QUEUE_OUTBOUND to a URL; a function has no folder of its own",
+            "stores.state: it is not set; set SPOOLWAY_STORES_STATE to a URL; a function has no folder of its own",
+        ]
+    );
+    let sweep = [("SPOOLWAY_STORES_STATE", "file:/tmp/s"), ("SPOOLWAY_STORES_QUEUE_OUTBOUND", "nonsense")];
+    let told = function_mistakes(Role::Sweep, &sweep);
+    assert!(told.len() == 1 && told[0].contains("QUEUE_OUTBOUND: `nonsense`"), "{told:?}");
+}
+
+#[test]
+fn a_function_has_the_role_of_its_handler_and_no_other() {
+    let told = function_mistakes(Role::Sweep, &[("SPOOLWAY_ROLES", "deliver")]);
+    assert!(
+        told.iter().any(|line| line.starts_with("SPOOLWAY_ROLES: the handler of this function is sweep")),
+        "{told:?}"
+    );
 }

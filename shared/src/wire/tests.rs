@@ -136,3 +136,43 @@ async fn who_takes_over_goes_on_at_once_where_the_one_before_died() {
     assert_eq!(claim, Claim::Taken { again: true });
     assert_eq!(second.deliveries.claim("done", "second", now, lease).await.unwrap(), Claim::Finished);
 }
+
+#[tokio::test]
+async fn a_store_that_is_not_needed_is_neither_looked_at_nor_made_and_refuses_every_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let below = StoreUrls::below(&data);
+    let urls = StoreUrls {
+        spool: "s4://bucket".to_owned(),
+        queue_inbound: "file:".to_owned(),
+        keys: "nonsense".to_owned(),
+        ..below
+    };
+    let needs = Needs::of(&[Store::QueueOutbound, Store::State]);
+    urls.check_needed(needs).unwrap();
+    let stores = Stores::open_needed(&urls, needs, Arc::new(SystemClock)).await.unwrap();
+    let _locks = stores.take_over().await.unwrap();
+    stores.outbound.probe().await.unwrap();
+    stores.deliveries.settled(&[]).await.unwrap();
+    let error = stores.spool.probe().await.unwrap_err();
+    assert!(matches!(error, crate::port::PortError::Refused { .. }), "{error:?}");
+    assert!(error.chain().ends_with("this role has no such store: stores.spool"), "{}", error.chain());
+    let error = stores.inbound.depth().await.unwrap_err().chain();
+    assert!(error.ends_with("this role has no such store: stores.queue_inbound"), "{error}");
+    assert!(!data.join("spool").exists() && !data.join("keys").exists());
+    let error = urls.check_needed(needs.and(Needs::of(&[Store::Keys, Store::Spool]))).unwrap_err();
+    assert_eq!(keys(&error), ["stores.spool", "stores.keys"], "{error}");
+}
+
+#[tokio::test]
+async fn who_has_no_store_on_disk_takes_over_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let urls = StoreUrls::below(folder.path());
+    let needs = Needs::of(&[Store::Directory, Store::Keys]);
+    let clock = Arc::new(SystemClock);
+    let (first, second) = (
+        Stores::open_needed(&urls, needs, clock.clone()).await.unwrap(),
+        Stores::open_needed(&urls, needs, clock.clone()).await.unwrap(),
+    );
+    assert!(first.take_over().await.unwrap().is_empty() && second.take_over().await.unwrap().is_empty());
+}

@@ -1,44 +1,86 @@
-//! What a store URL says: `file:<path>?<parameter>=<value>&…`.
+//! What a store URL says: a scheme and what it needs, such as `file:<path>?<parameter>=<value>&…`.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::plan::{KeysAt, QueueAt, SpoolAt, TableAt};
 use crate::embedded::QueueSettings;
 use crate::limits::{RECEIVES_MAX, VISIBILITY_MAX, VISIBILITY_MIN};
 
 type Parameters<'a> = Vec<(&'a str, &'a str)>;
 
-/// The path of a `file:` URL and what stands behind its question mark.
-fn split(url: &str) -> Result<(PathBuf, Parameters<'_>), String> {
-    let (scheme, rest) = url.split_once(':').unwrap_or(("", url));
-    if scheme != "file" {
-        return Err(format!("`{url}` is no store that this program knows: use file:<path>"));
+/// A URL's scheme, which picks the adapter, and the rest.
+fn scheme(url: &str) -> (&str, &str) {
+    url.split_once(':').unwrap_or(("", url))
+}
+
+/// Where a spool is.
+pub(super) fn spool(url: &str) -> Result<SpoolAt, Vec<String>> {
+    match scheme(url) {
+        ("file", rest) => plain(url, rest).map(SpoolAt::File),
+        _ => Err(unknown(url, "file:<path>")),
     }
+}
+
+/// Where a queue is.
+pub(super) fn queue(url: &str) -> Result<QueueAt, Vec<String>> {
+    match scheme(url) {
+        ("file", rest) => file_queue(url, rest),
+        _ => Err(unknown(url, "file:<path>")),
+    }
+}
+
+/// Where state, the directory or counters are.
+pub(super) fn table(url: &str) -> Result<TableAt, Vec<String>> {
+    match scheme(url) {
+        ("file", rest) => plain(url, rest).map(TableAt::File),
+        _ => Err(unknown(url, "file:<path>")),
+    }
+}
+
+/// Where signing keys are.
+pub(super) fn keys(url: &str) -> Result<KeysAt, Vec<String>> {
+    match scheme(url) {
+        ("file", rest) => plain(url, rest).map(KeysAt::File),
+        _ => Err(unknown(url, "file:<path>")),
+    }
+}
+
+/// Whether packs that lie there grow old by themselves: only a folder has nobody else to delete them.
+pub(super) fn keeps_packs_for_ever(url: &str) -> bool {
+    scheme(url).0 == "file"
+}
+
+fn unknown(url: &str, right: &str) -> Vec<String> {
+    vec![format!("`{url}` is no store that this program knows: use {right}")]
+}
+
+/// The path of a `file:` URL and what stands behind its question mark.
+fn file<'a>(url: &str, rest: &'a str) -> Result<(PathBuf, Parameters<'a>), Vec<String>> {
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     // file:///path, with the empty authority of RFC 8089
     let path = match path.strip_prefix("//") {
         Some(absolute) if absolute.starts_with('/') => absolute,
-        Some(_) => return Err(format!("`{url}` names a host: use file:<path> or file:///<path>")),
+        Some(_) => return Err(vec![format!("`{url}` names a host: use file:<path> or file:///<path>")]),
         None => path,
     };
     if path.is_empty() {
-        return Err(format!("`{url}` has no path: use file:<path>"));
+        return Err(vec![format!("`{url}` has no path: use file:<path>")]);
     }
     let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
     Ok((path.into(), parameters.map(|one| one.split_once('=').unwrap_or((one, ""))).collect()))
 }
 
-/// A store without parameters.
-pub(super) fn plain(url: &str) -> Result<PathBuf, Vec<String>> {
-    let (path, parameters) = split(url).map_err(|message| vec![message])?;
+/// A `file:` URL without parameters.
+fn plain(url: &str, rest: &str) -> Result<PathBuf, Vec<String>> {
+    let (path, parameters) = file(url, rest)?;
     let unknown = |(name, _): &(&str, &str)| format!("`{name}` is no parameter of this store: it has none");
     let problems: Vec<_> = parameters.iter().map(unknown).collect();
     if problems.is_empty() { Ok(path) } else { Err(problems) }
 }
 
-/// A queue.
-pub(super) fn queue(url: &str) -> Result<(PathBuf, QueueSettings), Vec<String>> {
-    let (path, parameters) = split(url).map_err(|message| vec![message])?;
+fn file_queue(url: &str, rest: &str) -> Result<QueueAt, Vec<String>> {
+    let (path, parameters) = file(url, rest)?;
     let mut settings = QueueSettings::default();
     let mut problems = Vec::new();
     for (name, value) in parameters {
@@ -62,7 +104,7 @@ pub(super) fn queue(url: &str) -> Result<(PathBuf, QueueSettings), Vec<String>> 
             }
         }
     }
-    if problems.is_empty() { Ok((path, settings)) } else { Err(problems) }
+    if problems.is_empty() { Ok(QueueAt::File(path, settings)) } else { Err(problems) }
 }
 
 /// Reads `250ms`, `30s`, `5m` or `2h`.
