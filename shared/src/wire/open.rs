@@ -9,6 +9,7 @@ use super::plan::{KeysAt, OnDisk, Plan, QueueAt, SpoolAt, TableAt};
 use super::problems::{Problems, told};
 use super::stores::{Owned, Stores};
 use super::{Store, WireError};
+use crate::aws::{Aws, DynamoCounters, DynamoDeliveries, DynamoDirectory, S3Spool, SqsQueue, SsmKeys};
 use crate::embedded::{
     Database, FileKeys, FileSpool, OpenError, SqliteCounters, SqliteDeliveries, SqliteDirectory, SqliteQueue,
     make_folder,
@@ -25,11 +26,13 @@ pub(super) enum Mode {
 }
 
 impl Plan {
-    pub(super) fn open(self, clock: &Arc<dyn Clock>, mode: Mode) -> Result<Stores, WireError> {
+    pub(super) async fn open(self, clock: &Arc<dyn Clock>, mode: Mode) -> Result<Stores, WireError> {
         if let Mode::Make = mode {
             self.make_folders()?;
         }
+        let aws = if self.needs_aws() { Some(Aws::load().await) } else { None };
         let mut opening = Opening {
+            aws,
             clock: Arc::clone(clock),
             mode,
             databases: BTreeMap::new(),
@@ -68,6 +71,8 @@ fn folder_of(file: &Path) -> Option<&Path> {
 }
 
 struct Opening {
+    /// There where any store is in the cloud. Nothing is made there: what is not there is found by the first request.
+    aws: Option<Aws>,
     clock: Arc<dyn Clock>,
     mode: Mode,
     /// By path: each is opened once.
@@ -84,6 +89,11 @@ impl Opening {
                 Mode::Make => FileSpool::open(&folder, Arc::clone(&self.clock)).map_err(told),
                 Mode::Find => Ok(FileSpool::open_existing(&folder, Arc::clone(&self.clock))),
             },
+            Some(SpoolAt::S3(bucket, prefix)) => {
+                return self.cloud(Arc::new(Absent(Store::Spool)), |aws| {
+                    Arc::new(S3Spool::new(aws, &bucket, &prefix))
+                });
+            }
             None => return Arc::new(Absent(Store::Spool)),
         };
         match self.problems.take(Store::Spool, spool) {
@@ -98,6 +108,9 @@ impl Opening {
                 Mode::Make => FileKeys::open(&folder, &*self.clock).map_err(told),
                 Mode::Find => Ok(FileKeys::open_existing(&folder)),
             },
+            Some(KeysAt::Ssm(path)) => {
+                return self.cloud(Arc::new(Absent(Store::Keys)), |aws| Arc::new(SsmKeys::new(aws, &path)));
+            }
             None => return Arc::new(Absent(Store::Keys)),
         };
         match self.problems.take(Store::Keys, keys) {
@@ -134,6 +147,9 @@ impl Opening {
                     None => Arc::new(Absent(store)),
                 }
             }
+            Some(QueueAt::Sqs(url)) => {
+                self.cloud(Arc::new(Absent(store)), |aws| Arc::new(SqsQueue::new(aws, &url)))
+            }
             None => Arc::new(Absent(store)),
         }
     }
@@ -148,6 +164,9 @@ impl Opening {
                 }
                 None => Arc::new(Absent(Store::State)),
             },
+            Some(TableAt::DynamoDb(table)) => {
+                self.cloud(Arc::new(Absent(Store::State)), |aws| Arc::new(DynamoDeliveries::new(aws, &table)))
+            }
             None => Arc::new(Absent(Store::State)),
         }
     }
@@ -158,6 +177,8 @@ impl Opening {
                 Some(directory) => Arc::new(directory),
                 None => Arc::new(Absent(Store::Directory)),
             },
+            Some(TableAt::DynamoDb(table)) => self
+                .cloud(Arc::new(Absent(Store::Directory)), |aws| Arc::new(DynamoDirectory::new(aws, &table))),
             None => Arc::new(Absent(Store::Directory)),
         }
     }
@@ -168,8 +189,15 @@ impl Opening {
                 Some(counters) => Arc::new(counters),
                 None => Arc::new(Absent(Store::Counters)),
             },
+            Some(TableAt::DynamoDb(table)) => self
+                .cloud(Arc::new(Absent(Store::Counters)), |aws| Arc::new(DynamoCounters::new(aws, &table))),
             None => Arc::new(Absent(Store::Counters)),
         }
+    }
+
+    /// A store in the cloud, for which [`Plan::needs_aws`] has had the clients loaded.
+    fn cloud<P: ?Sized>(&self, absent: Arc<P>, make: impl FnOnce(&Aws) -> Arc<P>) -> Arc<P> {
+        self.aws.as_ref().map_or(absent, make)
     }
 
     /// A store in a database, which others may be in too.

@@ -25,30 +25,39 @@ pub(super) struct Plan {
 pub(super) enum SpoolAt {
     /// A folder.
     File(PathBuf),
+    /// A bucket, and a prefix of its keys, which may be empty.
+    S3(String, String),
 }
 
 /// Where a queue can be.
 pub(super) enum QueueAt {
     /// A database, and how the queue behaves.
     File(PathBuf, QueueSettings),
+    /// A queue's URL.
+    Sqs(String),
 }
 
 /// Where items with a key can be: state, directory, counters.
 pub(super) enum TableAt {
     /// A database.
     File(PathBuf),
+    /// A table's name.
+    DynamoDb(String),
 }
 
 /// Where signing keys can be.
 pub(super) enum KeysAt {
     /// A folder.
     File(PathBuf),
+    /// A path of the parameter store.
+    Ssm(String),
 }
 
 impl SpoolAt {
     fn folder(&self) -> Option<&Path> {
         match self {
             Self::File(folder) => Some(folder),
+            Self::S3(..) => None,
         }
     }
 }
@@ -57,6 +66,7 @@ impl QueueAt {
     fn file(&self) -> Option<&Path> {
         match self {
             Self::File(file, _) => Some(file),
+            Self::Sqs(_) => None,
         }
     }
 }
@@ -65,6 +75,7 @@ impl TableAt {
     fn file(&self) -> Option<&Path> {
         match self {
             Self::File(file) => Some(file),
+            Self::DynamoDb(_) => None,
         }
     }
 }
@@ -73,6 +84,7 @@ impl KeysAt {
     fn folder(&self) -> Option<&Path> {
         match self {
             Self::File(folder) => Some(folder),
+            Self::Ssm(_) => None,
         }
     }
 }
@@ -111,6 +123,16 @@ impl Plan {
         }
         reading.problems.finish()?;
         Ok(plan)
+    }
+
+    /// Whether any store is in the cloud.
+    pub(super) fn needs_aws(&self) -> bool {
+        let queue = |at: &Option<QueueAt>| matches!(at, Some(QueueAt::Sqs(_)));
+        let table = |at: &Option<TableAt>| matches!(at, Some(TableAt::DynamoDb(_)));
+        matches!(self.spool, Some(SpoolAt::S3(..)))
+            || matches!(self.keys, Some(KeysAt::Ssm(_)))
+            || [&self.inbound, &self.outbound].into_iter().any(queue)
+            || [&self.state, &self.directory, &self.counters].into_iter().any(table)
     }
 
     /// What of the plan is on this machine's disk. Folders come first: in one of them there may be files of other stores.

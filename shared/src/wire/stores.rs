@@ -63,7 +63,7 @@ impl Stores {
         needs: Needs,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, WireError> {
-        Plan::new(urls, needs)?.open(&clock, Mode::Make)
+        Plan::new(urls, needs)?.open(&clock, Mode::Make).await
     }
 
     /// Opens every store, for commands that look at the data of an edge and must not make any.
@@ -77,7 +77,7 @@ impl Stores {
         needs: Needs,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, WireError> {
-        Plan::new(urls, needs)?.open(&clock, Mode::Find)
+        Plan::new(urls, needs)?.open(&clock, Mode::Find).await
     }
 
     /// Makes this process the one that works the queues on this machine's disk, and gives back at once what the one before had

@@ -176,3 +176,41 @@ async fn who_has_no_store_on_disk_takes_over_nothing() {
     );
     assert!(first.take_over().await.unwrap().is_empty() && second.take_over().await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn stores_in_the_cloud_are_named_by_their_schemes_and_each_mistake_is_told() {
+    let good = StoreUrls {
+        spool: "s3://mail-packs/edge".to_owned(),
+        queue_inbound: "sqs:https://sqs.eu-west-1.amazonaws.com/123456789012/in".to_owned(),
+        queue_outbound: "sqs:http://127.0.0.1:4566/000000000000/out".to_owned(),
+        state: "dynamodb:state".to_owned(),
+        directory: "dynamodb:directory".to_owned(),
+        keys: "ssm:/spoolway/keys".to_owned(),
+        counters: "dynamodb:state".to_owned(),
+    };
+    good.check().unwrap();
+    assert!(!good.packs_need_a_sweep(), "a bucket deletes by itself");
+    let wrong = StoreUrls {
+        spool: "s3:bucket".to_owned(),
+        queue_inbound: "sqs:in".to_owned(),
+        queue_outbound: "dynamodb:out".to_owned(),
+        state: "dynamodb:a table".to_owned(),
+        directory: "dynamodb:".to_owned(),
+        keys: "ssm:/a?b=c".to_owned(),
+        counters: "s3://bucket".to_owned(),
+    };
+    let error = wrong.check().unwrap_err();
+    let told: Vec<_> = error.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "stores.spool: `s3:bucket` has no bucket: use s3://<bucket> or s3://<bucket>/<prefix>",
+            "stores.queue_inbound: `sqs:in` has no queue's URL: use sqs:https://<the queue's URL>",
+            "stores.queue_outbound: `dynamodb:out` is no store that this program knows: use file:<path> or sqs:<the queue's URL>",
+            "stores.state: `dynamodb:a table` has no name that AWS could know: use dynamodb:<table>",
+            "stores.directory: `dynamodb:` has no name that AWS could know: use dynamodb:<table>",
+            "stores.keys: `ssm:/a?b=c` has parameters, and this store has none: use ssm:/<path>",
+            "stores.counters: `s3://bucket` is no store that this program knows: use file:<path> or dynamodb:<table>",
+        ]
+    );
+}

@@ -18,7 +18,8 @@ fn scheme(url: &str) -> (&str, &str) {
 pub(super) fn spool(url: &str) -> Result<SpoolAt, Vec<String>> {
     match scheme(url) {
         ("file", rest) => plain(url, rest).map(SpoolAt::File),
-        _ => Err(unknown(url, "file:<path>")),
+        ("s3", rest) => bucket(url, rest),
+        _ => Err(unknown(url, "file:<path> or s3://<bucket>")),
     }
 }
 
@@ -26,7 +27,11 @@ pub(super) fn spool(url: &str) -> Result<SpoolAt, Vec<String>> {
 pub(super) fn queue(url: &str) -> Result<QueueAt, Vec<String>> {
     match scheme(url) {
         ("file", rest) => file_queue(url, rest),
-        _ => Err(unknown(url, "file:<path>")),
+        ("sqs", rest) if rest.starts_with("https://") || rest.starts_with("http://") => {
+            named(url, rest, ".-_/:[]", 2048, "sqs:https://<the queue's URL>").map(QueueAt::Sqs)
+        }
+        ("sqs", _) => Err(vec![format!("`{url}` has no queue's URL: use sqs:https://<the queue's URL>")]),
+        _ => Err(unknown(url, "file:<path> or sqs:<the queue's URL>")),
     }
 }
 
@@ -34,7 +39,8 @@ pub(super) fn queue(url: &str) -> Result<QueueAt, Vec<String>> {
 pub(super) fn table(url: &str) -> Result<TableAt, Vec<String>> {
     match scheme(url) {
         ("file", rest) => plain(url, rest).map(TableAt::File),
-        _ => Err(unknown(url, "file:<path>")),
+        ("dynamodb", rest) => named(url, rest, ".-_", 255, "dynamodb:<table>").map(TableAt::DynamoDb),
+        _ => Err(unknown(url, "file:<path> or dynamodb:<table>")),
     }
 }
 
@@ -42,8 +48,33 @@ pub(super) fn table(url: &str) -> Result<TableAt, Vec<String>> {
 pub(super) fn keys(url: &str) -> Result<KeysAt, Vec<String>> {
     match scheme(url) {
         ("file", rest) => plain(url, rest).map(KeysAt::File),
-        _ => Err(unknown(url, "file:<path>")),
+        ("ssm", rest) => named(url, rest, ".-_/", 512, "ssm:/<path>").map(KeysAt::Ssm),
+        _ => Err(unknown(url, "file:<path> or ssm:/<path>")),
     }
+}
+
+/// `s3://<bucket>/<prefix>`
+fn bucket(url: &str, rest: &str) -> Result<SpoolAt, Vec<String>> {
+    let right = "s3://<bucket> or s3://<bucket>/<prefix>";
+    let Some(place) = rest.strip_prefix("//") else {
+        return Err(vec![format!("`{url}` has no bucket: use {right}")]);
+    };
+    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+    let bucket = named(url, bucket, ".-", 63, right)?;
+    let prefix = if prefix.is_empty() { String::new() } else { named(url, prefix, ".-_/", 512, right)? };
+    Ok(SpoolAt::S3(bucket, prefix))
+}
+
+/// A name of letters, digits and `marks`, as AWS has them, and no parameters.
+fn named(url: &str, name: &str, marks: &str, max: usize, right: &str) -> Result<String, Vec<String>> {
+    let good = |character: char| character.is_ascii_alphanumeric() || marks.contains(character);
+    if name.contains('?') {
+        return Err(vec![format!("`{url}` has parameters, and this store has none: use {right}")]);
+    }
+    if name.is_empty() || name.len() > max || !name.chars().all(good) {
+        return Err(vec![format!("`{url}` has no name that AWS could know: use {right}")]);
+    }
+    Ok(name.to_owned())
 }
 
 /// Whether packs that lie there grow old by themselves: only a folder has nobody else to delete them.
