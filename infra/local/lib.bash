@@ -122,7 +122,7 @@ deploy() {
     cat "$state/deploy.log" >&2
     aws cloudformation describe-stack-events --stack-name "$stack" --output text \
       --query 'StackEvents[?contains(ResourceStatus, `FAILED`)].[LogicalResourceId,ResourceStatusReason]' >&2 || true
-    die "the stack $stack could not be deployed"
+    die "the stack $stack could not be deployed; where it never was, run down before up"
   fi
   rm -f "$state/deploy.log"
 }
@@ -131,7 +131,7 @@ deploy() {
 put_code() {
   local key
   key=$("$state/venv/bin/python" -c 'import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest()[:20])' "$1").zip
-  aws s3api head-bucket --bucket spoolway-code 2>/dev/null || aws s3api create-bucket --bucket spoolway-code >/dev/null
+  aws s3api head-bucket --bucket spoolway-code >/dev/null 2>&1 || aws s3api create-bucket --bucket spoolway-code >/dev/null
   aws s3api put-object --bucket spoolway-code --key "$key" --body "$1" >/dev/null
   printf '%s' "$key"
 }
