@@ -1,7 +1,8 @@
-//! The stages behind the queues: prepare, deliver, sweep; and the loop that feeds them.
+//! The stages behind the queues: prepare, deliver, sweep; the loop that feeds them, and the function that a cloud service feeds.
 
 pub mod deliver;
 pub mod dkim;
+pub mod lambda;
 pub mod limits;
 pub mod poll;
 pub mod prepare;

@@ -1,6 +1,7 @@
 //! Every bound of the stages behind the queues, in one place. Those that an operator may change are the defaults of a setting.
 
 mod client;
+pub mod lambda;
 pub mod prepare;
 
 use std::time::Duration;

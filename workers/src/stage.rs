@@ -1,8 +1,17 @@
-//! A stage: a job in, a verdict out.
+//! A stage: a job in, a verdict out; and what all who run one have in common.
 
+mod meters;
+mod pause;
+
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::FutureExt;
+
+pub(crate) use self::meters::Meters;
+pub(crate) use self::pause::pause_before;
+use crate::limits::FAILED_PAUSE;
 
 /// What works off the jobs of one queue. Running a job twice, or two runs at once, must be harmless.
 #[async_trait]
@@ -26,4 +35,14 @@ pub enum Verdict {
         /// How long to leave it alone at least; zero is at once, for a worker that stops and has nothing against the job.
         after: Duration,
     },
+}
+
+/// Runs `stage` on a job that was received `receives` times. A panic is a verdict like any other: the job comes back, and who runs the
+/// stage goes on.
+pub(crate) async fn run_caught(stage: &dyn Stage, body: &str, receives: u32) -> Verdict {
+    let verdict = AssertUnwindSafe(stage.run(body)).catch_unwind().await;
+    verdict.unwrap_or_else(|_| {
+        tracing::error!(stage = stage.name(), receives, "a job panicked");
+        Verdict::Again { after: FAILED_PAUSE }
+    })
 }

@@ -47,7 +47,7 @@ pub(super) async fn deliver<'a>(
         let opened = tokio::select! {
             biased;
             () = desk.reporter.closed() => return,
-            opened = Session::open(settings, tls, target) => opened,
+            opened = Session::open(settings, tls, target, &desk.cut) => opened,
         };
         let mut session = match opened {
             Ok(session) => session,

@@ -9,6 +9,7 @@ use shared::job::Delivery;
 use shared::mail::Reply;
 use shared::port::{Clock, Ids, Resolver, Spool};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::inbox::Inbox;
 use super::mx::Targets;
@@ -58,19 +59,30 @@ pub struct TransportPorts {
     pub ids: Arc<dyn Ids>,
 }
 
-/// Every way a message can leave.
+/// Every way a message can leave. Clones share what they hold.
+#[derive(Clone)]
 pub struct Transports {
-    settings: TransportSettings,
+    settings: Arc<TransportSettings>,
     ports: TransportPorts,
     tls: Opportunistic,
-    inbox: Option<Inbox>,
+    inbox: Option<Arc<Inbox>>,
+    cut: CancellationToken,
 }
 
 impl Transports {
     /// Transports that behave as `settings` say.
     pub fn new(settings: TransportSettings, ports: TransportPorts) -> Self {
-        let inbox = settings.inbox.clone().map(Inbox::new);
-        Self { settings, ports, tls: Opportunistic::new(), inbox }
+        let inbox = settings.inbox.clone().map(|folder| Arc::new(Inbox::new(folder)));
+        let (settings, cut) = (Arc::new(settings), CancellationToken::new());
+        Self { settings, ports, tls: Opportunistic::new(), inbox, cut }
+    }
+
+    /// Once `cut` is cancelled, no server is waited for any more: each has taken too long, and what was under way comes to what it
+    /// comes to then. For a process that must end before a server that may take ten minutes to answer the final dot.
+    #[must_use]
+    pub fn cut_by(mut self, cut: CancellationToken) -> Self {
+        self.cut = cut;
+        self
     }
 }
 
@@ -84,6 +96,7 @@ impl Transport for Transports {
             packs: Packs::new(self.ports.spool.clone()),
             reporter: Reporter { tried, clock, route: rule.route.to_string() },
             until: now + self.settings.limits.call,
+            cut: self.cut.clone(),
         };
         let queue: VecDeque<Pending<'_>> =
             deliveries.into_iter().map(|delivery| Pending::new(delivery, now)).collect();

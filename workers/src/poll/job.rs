@@ -1,15 +1,11 @@
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
-use metrics::{Counter, Gauge, Histogram};
 use shared::port::{Clock, Ids, PortResult, Queue, Receipt, Received};
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::{
-    AGAIN_PAUSE, AGAIN_PAUSE_MAX, FAILED_PAUSE, PORT_PAUSE, PORT_TRIES, RELEASE_MAX, RETRY_JITTER,
-};
+use crate::limits::{PORT_PAUSE, PORT_TRIES};
+use crate::stage::{Meters, pause_before, run_caught};
 use crate::{Stage, Verdict};
 
 /// What every job of a loop needs.
@@ -22,14 +18,6 @@ pub(super) struct Worker {
     meters: Meters,
 }
 
-struct Meters {
-    received: Counter,
-    done: Counter,
-    again: Counter,
-    running: Gauge,
-    seconds: Histogram,
-}
-
 impl Worker {
     pub(super) fn new(
         queue: Arc<dyn Queue>,
@@ -38,14 +26,7 @@ impl Worker {
         ids: Arc<dyn Ids>,
         visibility: Duration,
     ) -> Self {
-        let name = stage.name();
-        let meters = Meters {
-            received: metrics::counter!("spoolway_jobs_received_total", "stage" => name),
-            done: metrics::counter!("spoolway_jobs_done_total", "stage" => name),
-            again: metrics::counter!("spoolway_jobs_again_total", "stage" => name),
-            running: metrics::gauge!("spoolway_jobs_running", "stage" => name),
-            seconds: metrics::histogram!("spoolway_jobs_seconds", "stage" => name),
-        };
+        let meters = Meters::of(stage.name());
         Self { queue, stage, clock, ids, visibility, meters }
     }
 
@@ -77,8 +58,7 @@ impl Worker {
     /// Tells the queue what became of the job. If that fails the job comes back, which is harmless.
     async fn settle(&self, received: &Received, verdict: Verdict) {
         let receipt = &received.receipt;
-        let again_after =
-            |after| pause_before(after, received.receives, self.ids.fraction()).min(RELEASE_MAX);
+        let again_after = |after| pause_before(after, received.receives, self.ids.fraction());
         let verdict = match verdict {
             Verdict::Done => Verdict::Done,
             Verdict::Again { after } => Verdict::Again { after: again_after(after) },
@@ -100,17 +80,6 @@ impl Worker {
     }
 }
 
-/// How long a job is left alone that was received `receives` times and wants to be left alone for `wanted`. It grows with the receives,
-/// because a queue counts them, and an outage of hours must not make a job dead that would be done once it is over. `chance` keeps
-/// the jobs that one outage turned back from coming all at once.
-fn pause_before(wanted: Duration, receives: u32, chance: f64) -> Duration {
-    if wanted.is_zero() {
-        return wanted;
-    }
-    let doubled = AGAIN_PAUSE.saturating_mul(1 << receives.saturating_sub(1).min(16)).min(AGAIN_PAUSE_MAX);
-    wanted.max(doubled.mul_f64(1.0 - RETRY_JITTER + 2.0 * RETRY_JITTER * chance))
-}
-
 /// A job that was received.
 pub(super) struct Running {
     worker: Arc<Worker>,
@@ -130,20 +99,11 @@ impl Running {
         let began_at = clock.now();
         let verdict = tokio::select! {
             biased;
-            verdict = AssertUnwindSafe(stage.run(&self.received.body)).catch_unwind() => {
-                verdict.unwrap_or_else(|_| {
-                    tracing::error!(stage = stage.name(), receives = self.received.receives, "a job panicked");
-                    Verdict::Again { after: FAILED_PAUSE }
-                })
-            }
+            verdict = run_caught(&**stage, &self.received.body, self.received.receives) => verdict,
             () = self.kill.cancelled() => Verdict::Again { after: Duration::ZERO },
             () = self.worker.hold(&self.received.receipt) => Verdict::Again { after: Duration::ZERO },
         };
-        meters.seconds.record(clock.now().since(began_at).as_secs_f64());
-        match verdict {
-            Verdict::Done => meters.done.increment(1),
-            Verdict::Again { .. } => meters.again.increment(1),
-        }
+        meters.ended(verdict, clock.now().since(began_at));
         self.worker.settle(&self.received, verdict).await;
     }
 }
@@ -151,34 +111,5 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.worker.meters.running.decrement(1);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const WANTED: Duration = Duration::from_secs(1);
-
-    #[test]
-    fn the_receives_of_a_queue_outlast_an_outage_of_eight_hours() {
-        let receives = shared::embedded::QueueSettings::default().receives_max;
-        let shortest: Duration = (1..receives).map(|n| pause_before(WANTED, n, 0.0)).sum();
-        assert!(shortest > Duration::from_secs(8 * 3600), "{shortest:?}");
-    }
-
-    #[test]
-    fn pauses_grow_spread_and_end_growing() {
-        assert_eq!(pause_before(WANTED, 1, 0.5), AGAIN_PAUSE);
-        assert_eq!(pause_before(WANTED, 4, 0.5), AGAIN_PAUSE * 8);
-        assert_eq!(pause_before(WANTED, 4, 0.0), AGAIN_PAUSE.mul_f64(6.4));
-        assert_eq!(pause_before(WANTED, u32::MAX, 0.5), AGAIN_PAUSE_MAX);
-    }
-
-    #[test]
-    fn who_wants_longer_gets_it_and_at_once_stays_at_once() {
-        let hour = Duration::from_secs(3600);
-        assert_eq!(pause_before(hour, 50, 0.9), hour);
-        assert_eq!(pause_before(Duration::ZERO, 50, 0.9), Duration::ZERO);
     }
 }

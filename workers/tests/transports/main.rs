@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "one test program, no public items")]
 
 mod a_bad_server_costs_only_its_own_mail;
+mod a_process_that_must_end_waits_for_no_server;
 mod extensions_are_used_as_offered;
 mod hosts_are_found_as_rfc_5321_says;
 mod several_messages_share_a_connection;

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
+use tokio_util::sync::CancellationToken;
 
 use super::reply::{RawReply, ReplyParser};
 use super::tls::{self, Opportunistic};
@@ -23,16 +24,22 @@ pub(crate) struct Connection {
     parser: ReplyParser,
     input: Box<[u8]>,
     pub(crate) out: Vec<u8>,
+    /// Once cancelled, nothing is waited for any more.
+    cut: CancellationToken,
 }
 
 impl Connection {
-    /// Connects to `target`.
-    pub(crate) async fn open(target: &Target, limits: &ClientLimits) -> Result<Self, Failure> {
+    /// Connects to `target`. Once `cut` is cancelled, whatever is waited for has taken too long.
+    pub(crate) async fn open(
+        target: &Target,
+        limits: &ClientLimits,
+        cut: &CancellationToken,
+    ) -> Result<Self, Failure> {
         let connect = TcpStream::connect(target.address);
-        let tcp = match timeout(limits.connect, connect).await {
-            Ok(Ok(tcp)) => tcp,
-            Ok(Err(error)) => return Err(Failure::Unreachable(error.kind().to_string())),
-            Err(_) => return Err(Failure::Unreachable("timed out".to_owned())),
+        let tcp = match within(limits.connect, cut, connect).await {
+            Some(Ok(tcp)) => tcp,
+            Some(Err(error)) => return Err(Failure::Unreachable(error.kind().to_string())),
+            None => return Err(Failure::Unreachable("timed out".to_owned())),
         };
         // each write is a whole group already; without this, it might wait for the acknowledgement of the one before
         if let Err(error) = tcp.set_nodelay(true) {
@@ -43,6 +50,7 @@ impl Connection {
             parser: ReplyParser::new(limits),
             input: vec![0; REPLY_READ_OCTETS].into_boxed_slice(),
             out: Vec::with_capacity(REPLY_READ_OCTETS),
+            cut: cut.clone(),
         })
     }
 
@@ -58,10 +66,10 @@ impl Connection {
             return Err(Failure::Handshake("TLS within TLS".to_owned()));
         };
         let handshake = tls.handshake(&target.host, target.address.ip(), tcp);
-        let stream = match timeout(limits.handshake, handshake).await {
-            Ok(Ok(stream)) => Box::new(stream),
-            Ok(Err(error)) => return Err(Failure::Handshake(error.to_string())),
-            Err(_) => return Err(Failure::Handshake("the handshake timed out".to_owned())),
+        let stream = match within(limits.handshake, &self.cut, handshake).await {
+            Some(Ok(stream)) => Box::new(stream),
+            Some(Err(error)) => return Err(Failure::Handshake(error.to_string())),
+            None => return Err(Failure::Handshake("the handshake timed out".to_owned())),
         };
         let description = tls::describe(&stream);
         let parser = ReplyParser::new(limits);
@@ -77,13 +85,13 @@ impl Connection {
             self.stream.write_all(&self.out).await?;
             self.stream.flush().await
         };
-        match timeout(limit, send).await {
-            Ok(Ok(())) => {
+        match within(limit, &self.cut, send).await {
+            Some(Ok(())) => {
                 self.out.clear();
                 Ok(())
             }
-            Ok(Err(_)) => Err(Failure::Lost(step)),
-            Err(_) => Err(Failure::TimedOut(step)),
+            Some(Err(_)) => Err(Failure::Lost(step)),
+            None => Err(Failure::TimedOut(step)),
         }
     }
 
@@ -93,6 +101,7 @@ impl Connection {
         if let Some(reply) = self.buffered(step)? {
             return Ok(reply);
         }
+        let cut = self.cut.clone();
         let arrive = async {
             loop {
                 match self.stream.read(&mut self.input).await {
@@ -104,7 +113,7 @@ impl Connection {
                 }
             }
         };
-        timeout(limit, arrive).await.unwrap_or(Err(Failure::TimedOut(step)))
+        within(limit, &cut, arrive).await.unwrap_or(Err(Failure::TimedOut(step)))
     }
 
     fn buffered(&mut self, step: Step) -> Result<Option<RawReply>, Failure> {
@@ -113,6 +122,15 @@ impl Connection {
             tracing::debug!(%step, code = reply.code, text = %reply.text, "reply");
         }
         Ok(reply)
+    }
+}
+
+/// What `work` comes to, or `None` where it takes longer than `limit` or until `cut`.
+async fn within<T>(limit: Duration, cut: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = timeout(limit, work) => done.ok(),
+        () = cut.cancelled() => None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! A session: greeting, EHLO or HELO, STARTTLS; and then as many transactions as it is good for.
 
+use tokio_util::sync::CancellationToken;
+
 use super::capabilities::Capabilities;
 use super::connection::Connection;
 use super::reply::RawReply;
@@ -38,11 +40,12 @@ impl<'a> Session<'a> {
         settings: &'a TransportSettings,
         tls: &Opportunistic,
         target: &Target,
+        cut: &CancellationToken,
     ) -> Result<Self, Failure> {
-        if let Opened::Ready(session) = Self::greet(settings, Some(tls), target).await? {
+        if let Opened::Ready(session) = Self::greet(settings, Some(tls), target, cut).await? {
             return Ok(*session);
         }
-        match Self::greet(settings, None, target).await? {
+        match Self::greet(settings, None, target, cut).await? {
             Opened::Ready(session) => Ok(*session),
             Opened::NoTls(failure) => Err(failure),
         }
@@ -52,9 +55,10 @@ impl<'a> Session<'a> {
         settings: &'a TransportSettings,
         tls: Option<&Opportunistic>,
         target: &Target,
+        cut: &CancellationToken,
     ) -> Result<Opened<'a>, Failure> {
         let limits = &settings.limits;
-        let connection = Connection::open(target, limits).await?;
+        let connection = Connection::open(target, limits, cut).await?;
         let peer = Peer { target: target.clone(), tls: None };
         let offered = Capabilities::default();
         let mut session =

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use shared::mail::{Reply, ReplyClass, Timestamp};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::command;
 use super::content::{Cut, Packs};
@@ -19,6 +20,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) reporter: Reporter<'a>,
     /// No transaction begins after this.
     pub(crate) until: Timestamp,
+    /// Once cancelled, no server is waited for any more.
+    pub(crate) cut: CancellationToken,
 }
 
 impl Desk<'_> {
