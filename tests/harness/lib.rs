@@ -6,6 +6,7 @@
 
 mod address;
 mod client;
+mod cloud;
 mod dns;
 mod edge;
 mod message;
@@ -15,6 +16,7 @@ mod wait;
 
 pub use address::loopback;
 pub use client::Client;
+pub use cloud::{CloudEdge, infra};
 pub use dns::{Dns, Zone};
 pub use edge::{Edge, Setup, program};
 pub use message::numbered_message;

@@ -4,7 +4,7 @@
 //! what answers there instead (`default`: whatever the SDK's own variables name, so that services may come from different places).
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -19,14 +19,21 @@ use crate::system::SystemClock;
 
 const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/local/requirements.txt");
 /// Ends the emulator when the test program has gone: its end of the pipe is closed then, however it went.
-const SUPERVISOR: &str = "import subprocess, sys
-emulator = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
+const SUPERVISOR: &str = "import os, shutil, signal, subprocess, sys
+folder = sys.argv[1]
+emulator = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, start_new_session=True)
+print(emulator.pid, flush=True)
 sys.stdin.read()
 emulator.terminate()
 try:
     emulator.wait(10)
 except subprocess.TimeoutExpired:
-    emulator.kill()
+    pass
+try:
+    os.killpg(emulator.pid, signal.SIGKILL)
+except ProcessLookupError:
+    pass
+shutil.rmtree(folder, ignore_errors=True)
 ";
 const START_TIME: Duration = Duration::from_secs(60);
 
@@ -35,6 +42,7 @@ pub struct Emulator {
     endpoint: Option<String>,
     tools: Option<PathBuf>,
     supervisor: Option<Child>,
+    pid: Option<u32>,
 }
 
 impl Emulator {
@@ -55,42 +63,55 @@ impl Emulator {
         }
     }
 
-    /// Starts one with `settings` in its environment; what is missing where that cannot be.
+    /// Starts one with `settings` in its environment; what is missing where that cannot be. What it starts inherits that environment, so
+    /// that there is nothing else in it. It speaks of itself as its address, which functions are given too.
     pub fn start(settings: &[(&str, &str)]) -> Result<Self, String> {
         #[expect(clippy::disallowed_methods, reason = "tests have no command line of their own")]
         let given = std::env::var("SPOOLWAY_TEST_ENDPOINT").ok();
         if let Some(endpoint) = given {
             let endpoint = Some(endpoint).filter(|endpoint| endpoint != "default");
-            return Ok(Self { endpoint, tools: None, supervisor: None });
+            return Ok(Self { endpoint, tools: None, supervisor: None, pid: None });
         }
         let tools = tools()?;
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
         let port = port.map_err(|error| format!("no port is free: {error}"))?.port();
-        let log = tools.join(format!("emulator-{port}.log"));
-        let output = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
-        let errors = output.try_clone().map_err(|error| error.to_string())?;
-        let supervisor = Command::new(tools.join("bin/python"))
+        let failed = |error: std::io::Error| format!("the emulator did not start: {error}");
+        // the supervisor removes it
+        let folder = tempfile::tempdir().map_err(failed)?.keep();
+        let log = File::create(folder.join("log")).map_err(failed)?;
+        let endpoint = format!("http://127.0.0.1:{port}");
+        let mut supervisor = Command::new(tools.join("bin/python"))
             .args(["-c", SUPERVISOR])
-            .arg(tools.join("bin/ministack"))
-            .env("GATEWAY_PORT", port.to_string())
-            .env("BIND_HOST", "127.0.0.1")
+            .args([folder.as_os_str(), tools.join("bin/ministack").as_os_str()])
+            .env_clear()
+            .envs([("PATH", "/usr/local/bin:/usr/bin:/bin"), ("LANG", "C.UTF-8")])
+            .envs([("HOME", &folder), ("TMPDIR", &folder)])
+            .envs([("GATEWAY_PORT", port.to_string().as_str()), ("AWS_ENDPOINT_URL", &endpoint)])
+            .envs([
+                ("BIND_HOST", "127.0.0.1"),
+                ("MINISTACK_HOST", "127.0.0.1"),
+                ("MINISTACK_REGION", "us-east-1"),
+            ])
             .envs(settings.iter().copied())
             .stdin(Stdio::piped())
-            .stdout(output)
-            .stderr(errors)
+            .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
-            .map_err(|error| format!("the emulator did not start: {error}"))?;
-        let emulator = Self {
-            endpoint: Some(format!("http://127.0.0.1:{port}")),
-            tools: Some(tools),
-            supervisor: Some(supervisor),
-        };
+            .map_err(failed)?;
+        let mut said = BufReader::new(supervisor.stdout.take().ok_or("the emulator says nothing")?);
+        let mut pid = String::new();
+        said.read_line(&mut pid).map_err(failed)?;
+        // what it says after that goes nowhere, and must not stop it
+        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+        let pid = pid.trim().parse().ok();
+        let emulator =
+            Self { endpoint: Some(endpoint), tools: Some(tools), supervisor: Some(supervisor), pid };
         let deadline = SystemClock.now() + START_TIME;
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let log = folder.join("log");
             assert!(SystemClock.now() < deadline, "the emulator does not answer; see {}", log.display());
             std::thread::sleep(Duration::from_millis(20));
         }
-        let _ = fs::remove_file(log);
         Ok(emulator)
     }
 
@@ -105,8 +126,8 @@ impl Emulator {
     }
 
     /// Its process, for tests that stop it for a while.
-    pub fn supervisor(&self) -> Option<u32> {
-        self.supervisor.as_ref().map(Child::id)
+    pub fn pid(&self) -> Option<u32> {
+        self.pid
     }
 
     /// A configuration that reaches it.
