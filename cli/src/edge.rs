@@ -1,5 +1,6 @@
 //! The assembly: settings in, a whole edge out. The one file that knows how the parts are joined.
 
+mod function;
 mod join;
 mod needs;
 
@@ -19,6 +20,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::limits::{DRAIN_TIME, INGRESS_HEAD_START};
 use crate::settings::{Role, Settings};
 
+pub(crate) use function::serve as serve_function;
 pub(crate) use join::{check_stores, generate_key, open_stores, set_up_stores};
 pub(crate) use needs::{DOMAIN, QUEUE, TRACE, needs};
 

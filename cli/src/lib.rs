@@ -1,4 +1,4 @@
-//! The `spoolway` command: `dev`, `serve`, `trace`, `queue`, `domain`, `send`.
+//! The `spoolway` command: `dev`, `serve`, `trace`, `queue`, `domain`, `send`; and `bootstrap`, its stages as Lambda functions.
 //!
 //! Each command is a function from what it needs (ports, settings, a stream) to what it writes. Only this file reads the process: its
 //! arguments, its environment, its terminal. Only [`edge`] joins the parts.
@@ -10,6 +10,7 @@ mod dev;
 mod domain;
 mod edge;
 mod exit;
+mod function;
 mod limits;
 mod queue;
 #[cfg(test)]
@@ -56,6 +57,19 @@ pub fn main() -> ExitCode {
             if !failure.text.is_empty() {
                 let _ = writeln!(io::stderr(), "spoolway: {}", failure.text);
             }
+            failure.exit.into()
+        }
+    }
+}
+
+/// Runs the stage that the handler of this function names.
+pub fn bootstrap() -> ExitCode {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let environment: HashMap<String, String> = environment().collect();
+    match function::run(&environment) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            function::tell(&failure, &environment);
             failure.exit.into()
         }
     }

@@ -46,3 +46,5 @@ pub(crate) const RECIPIENTS_MAX: usize = 50_000;
 pub(crate) const DESCRIPTORS_OWN: usize = 128;
 /// How long a drain waits for ingress alone before the workers are told to end too.
 pub(crate) const INGRESS_HEAD_START: Duration = Duration::from_secs(4);
+/// How long a function that cannot begin tries to tell the service why.
+pub(crate) const INIT_ERROR_TIME: Duration = Duration::from_secs(2);

@@ -10,7 +10,7 @@ mod writer;
 
 pub use health::{Health, HealthReport, PartHealth};
 pub use http::HttpServer;
-pub use log::{LogFilter, LogFormat, LogGuard, LogSettings, init};
+pub use log::{LogFilter, LogFormat, LogGuard, LogSettings, init, init_unbuffered};
 pub use metrics::Metrics;
 
 /// Something of which a process has only one was set up twice.

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench prints what it measured")]
 #![expect(clippy::disallowed_methods, reason = "a bench measures real time")]
 
+mod cold_start;
 mod idle;
 mod process;
 mod sink;
@@ -38,6 +39,9 @@ struct Options {
     /// Measure the memory of this many idle connections instead.
     #[arg(long, value_name = "CONNECTIONS")]
     idle: Option<usize>,
+    /// Measure how long the functions take from their start to their first question for an event.
+    #[arg(long)]
+    cold_start: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -48,12 +52,18 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // the bench starts itself as the edge, so that one `cargo run` builds all it measures
-    if std::env::args_os().next().is_some_and(|name| name == "spoolway") {
-        return cli::main();
+    match std::env::args_os().next() {
+        Some(name) if name == "spoolway" => return cli::main(),
+        Some(name) if name == "bootstrap" => return cli::bootstrap(),
+        _ => {}
     }
     let options = Options::parse();
     if cfg!(debug_assertions) {
         eprintln!("bench: this is a debug build; use `cargo run --release -p spoolway-tests --bin bench`");
+    }
+    if options.cold_start {
+        println!("{}", cold_start::measure());
+        return ExitCode::SUCCESS;
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be built");

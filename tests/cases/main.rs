@@ -26,5 +26,7 @@ mod promise_4_nothing_is_stuck_and_nothing_is_silent;
 mod promise_5_every_bound_is_written_down;
 mod promise_6_anyone_can_ask_why;
 mod promise_7_messages_share_requests;
+mod roles_run_apart;
 mod signatures_verify_elsewhere;
 mod the_command_line_says_what_is_wrong;
+mod the_stages_run_as_functions;

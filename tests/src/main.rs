@@ -1,4 +1,4 @@
-//! The `spoolway` command, as the tests run it.
+//! The `spoolway` command and its `bootstrap`, as the tests run them.
 
 use std::process::ExitCode;
 
@@ -6,5 +6,9 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // one program for both: to link it takes longer than most tests
+    if std::env::args_os().next().is_some_and(|name| name == "bootstrap") {
+        return cli::bootstrap();
+    }
     cli::main()
 }

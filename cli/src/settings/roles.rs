@@ -70,7 +70,6 @@ pub(crate) enum Reader {
     Edge,
     /// A command that looks at these stores of an edge.
     Command(Needs),
-    #[cfg_attr(not(test), expect(dead_code, reason = "the functions come next"))]
     /// A function that has this role, and no folder in which anything could lie by default.
     Function(Role),
 }

@@ -2,9 +2,9 @@ use std::io;
 
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::SubscriberBuilder;
+use tracing_subscriber::fmt::{MakeWriter, SubscriberBuilder};
 
-use super::writer::{self, Lines, WriterGuard};
+use super::writer::{self, WriterGuard};
 use crate::config::Setting;
 
 /// How log lines look.
@@ -77,10 +77,18 @@ pub struct LogGuard {
 /// Sends what this process logs to standard error from now on.
 pub fn init(settings: &LogSettings) -> io::Result<LogGuard> {
     let (lines, guard) = writer::start(io::stderr(), lost_line(settings.format))?;
-    let subscriber = subscriber(settings, lines);
-    tracing::subscriber::set_global_default(subscriber)
-        .map_err(|_| io::Error::other(super::AlreadySetUp("the log")))?;
+    start(subscriber(settings, move || lines.clone()))?;
     Ok(LogGuard { _writer: guard })
+}
+
+/// The same with each line written before the program goes on: for a process that may be frozen or killed as soon as it has answered.
+pub fn init_unbuffered(settings: &LogSettings) -> io::Result<()> {
+    start(subscriber(settings, io::stderr))
+}
+
+fn start(subscriber: Box<dyn Subscriber + Send + Sync>) -> io::Result<()> {
+    tracing::subscriber::set_global_default(subscriber)
+        .map_err(|_| io::Error::other(super::AlreadySetUp("the log")))
 }
 
 /// What stands where lines were thrown away.
@@ -94,12 +102,13 @@ fn lost_line(format: LogFormat) -> fn(u64) -> String {
     }
 }
 
-fn subscriber(settings: &LogSettings, lines: Lines) -> Box<dyn Subscriber + Send + Sync> {
+fn subscriber<W>(settings: &LogSettings, lines: W) -> Box<dyn Subscriber + Send + Sync>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let filter = EnvFilter::new(&settings.filter.0);
-    let builder = SubscriberBuilder::default()
-        .with_writer(move || lines.clone())
-        .with_ansi(settings.colour)
-        .with_env_filter(filter);
+    let builder =
+        SubscriberBuilder::default().with_writer(lines).with_ansi(settings.colour).with_env_filter(filter);
     match settings.format {
         LogFormat::Text => Box::new(builder.compact().with_target(false).finish()),
         LogFormat::Json => Box::new(
@@ -117,7 +126,7 @@ mod tests {
         let kept = Kept::default();
         let (lines, guard) = writer::start(kept.clone(), lost_line(format)).unwrap();
         let settings = LogSettings { format, filter: filter.parse().unwrap(), colour: false };
-        tracing::subscriber::with_default(subscriber(&settings, lines), work);
+        tracing::subscriber::with_default(subscriber(&settings, move || lines.clone()), work);
         drop(guard);
         kept.text()
     }
