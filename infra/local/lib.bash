@@ -2,7 +2,9 @@
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
-state=$here/.state
+state=${SPOOLWAY_LOCAL_STATE:-$here/.state}
+# a virtual environment that is there already, made of requirements.txt, or one that is made
+venv=${SPOOLWAY_LOCAL_VENV:-$state/venv}
 region=us-east-1
 
 say() { printf '%s\n' "$*" >&2; }
@@ -45,17 +47,17 @@ find_python() {
 tools() {
   local python wanted
   wanted=$(cksum <"$here/requirements.txt")
-  if [ "$(cat "$state/venv/made-from" 2>/dev/null)" != "$wanted" ]; then
+  if [ -z "${SPOOLWAY_LOCAL_VENV-}" ] && [ "$(cat "$venv/made-from" 2>/dev/null)" != "$wanted" ]; then
     python=$(find_python)
-    step "installing the emulator and the tools of AWS into $state/venv"
-    rm -rf "$state/venv"
+    step "installing the emulator and the tools of AWS into $venv"
+    rm -rf "$venv"
     mkdir -p "$state"
-    "$python" -m venv "$state/venv" || die "$python cannot make a virtual environment: install its venv module (Debian: python3-venv)"
-    "$state/venv/bin/python" -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: \
+    "$python" -m venv "$venv" || die "$python cannot make a virtual environment: install its venv module (Debian: python3-venv)"
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: \
       -r "$here/requirements.txt" || die "the packages of infra/local/requirements.txt could not be installed"
-    printf '%s' "$wanted" >"$state/venv/made-from"
+    printf '%s' "$wanted" >"$venv/made-from"
   fi
-  PATH=$state/venv/bin:$PATH
+  PATH=$venv/bin:$PATH
 }
 
 # The command line of AWS, bound to the endpoint: without --endpoint-url it asks AWS itself for SQS.
@@ -70,7 +72,7 @@ use_endpoint() {
 
 # Whether an emulator answers at $1.
 answers() {
-  "$state/venv/bin/python" - "$1" <<'PYTHON'
+  "$venv/bin/python" - "$1" <<'PYTHON'
 import sys, urllib.request
 try:
     urllib.request.build_opener(urllib.request.ProxyHandler({})).open(sys.argv[1] + "/_localstack/health", timeout=2).read()
@@ -97,7 +99,7 @@ start_emulator() {
   mkdir -p "$folder/tmp"
   env -i PATH=/usr/local/bin:/usr/bin:/bin HOME="$folder" TMPDIR="$folder/tmp" LANG=C.UTF-8 \
     GATEWAY_PORT="$port" BIND_HOST=127.0.0.1 MINISTACK_HOST=127.0.0.1 AWS_ENDPOINT_URL="http://127.0.0.1:$port" \
-    MINISTACK_REGION=$region AUTH=true nohup "$state/venv/bin/ministack" </dev/null >"$folder/log" 2>&1 &
+    MINISTACK_REGION=$region AUTH=true nohup "$venv/bin/ministack" </dev/null >"$folder/log" 2>&1 &
   printf '%s' $! >"$folder/pid"
   printf '%s' "$port" >"$folder/port"
   await 300 answers_or_gone "http://127.0.0.1:$port" "$folder/pid" || true
@@ -130,7 +132,7 @@ deploy() {
 # Puts the archive $1 into the bucket for code, and prints its key, which is made of its content.
 put_code() {
   local key
-  key=$("$state/venv/bin/python" -c 'import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest()[:20])' "$1").zip
+  key=$("$venv/bin/python" -c 'import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest()[:20])' "$1").zip
   aws s3api head-bucket --bucket spoolway-code >/dev/null 2>&1 || aws s3api create-bucket --bucket spoolway-code >/dev/null
   aws s3api put-object --bucket spoolway-code --key "$key" --body "$1" >/dev/null
   printf '%s' "$key"

@@ -56,9 +56,9 @@ fn a_refused_message_bounces_and_a_job_that_nobody_can_do_is_dead_and_seen() {
 
     let dead = eventually_within(MINUTES, "the poisoned job is dead", || {
         let queue = edge.json(&["queue"]);
-        (queue["outbound"]["dead"] == 1).then_some(queue)
+        (queue["queues"]["outbound"]["dead"] == 1).then_some(queue)
     });
-    assert_eq!(dead["outbound"]["ready"], 0, "{dead:#}");
+    assert_eq!(dead["queues"]["outbound"]["ready"], 0, "{dead:#}");
     let table = edge.run(&["queue"]);
     assert!(String::from_utf8_lossy(&table.stdout).contains("dead"), "a person sees it too");
 }

@@ -210,6 +210,46 @@ impl CloudEdge {
         serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
     }
 
+    /// Adds settings to a function.
+    #[track_caller]
+    pub fn configure(&self, function: &str, settings: &[(&str, &str)]) {
+        let resource =
+            ["cloudformation", "describe-stack-resource", "--stack-name", STACK, "--logical-resource-id"];
+        let resource = self.aws(&[&resource[..], &[function]].concat());
+        let name = resource["StackResourceDetail"]["PhysicalResourceId"].as_str().expect("it has a name");
+        let known = self.aws(&["lambda", "get-function-configuration", "--function-name", name]);
+        let mut environment = known["Environment"].clone();
+        for (setting, value) in settings {
+            environment["Variables"][setting] = (*value).into();
+        }
+        let update = ["lambda", "update-function-configuration", "--function-name", name, "--environment"];
+        self.aws(&[&update[..], &[&environment.to_string()]].concat());
+    }
+
+    /// Sets how often a queue lets a job be received before it is dead.
+    #[track_caller]
+    pub fn receives_max(&self, queue: &str, receives: u32) {
+        let names = ["--attribute-names", "RedrivePolicy"];
+        let known = self.aws(&[&["sqs", "get-queue-attributes", "--queue-url", queue][..], &names].concat());
+        let policy = known["Attributes"]["RedrivePolicy"].as_str().expect("it has dead letters");
+        let mut policy: Value = serde_json::from_str(policy).expect("a policy is JSON");
+        policy["maxReceiveCount"] = receives.into();
+        let attributes = serde_json::json!({"RedrivePolicy": policy.to_string()}).to_string();
+        let set = ["sqs", "set-queue-attributes", "--queue-url", queue, "--attributes", &attributes];
+        self.aws(&set);
+    }
+
+    /// Moves the due time of a message's delivery to `domain` into the past, as if it had come.
+    #[track_caller]
+    pub fn make_due(&self, id: &str, domain: &str) {
+        let key = serde_json::json!({"pk": {"S": format!("M#{id}")}, "sk": {"S": format!("D#{domain}")}});
+        let due = serde_json::json!({":due": {"S": format!("{:015}#{id}/{domain}", 1)}});
+        let (key, due) = (key.to_string(), due.to_string());
+        let update = ["dynamodb", "update-item", "--table-name", self.output("State"), "--key", &key];
+        let set = ["--update-expression", "SET due = :due", "--expression-attribute-values", &due];
+        self.aws(&[&update[..], &set].concat());
+    }
+
     fn aws_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.tools().join("aws"));
         command.args(["--endpoint-url", self.endpoint(), "--output", "json"]).args(arguments).env_clear();
@@ -262,7 +302,7 @@ pub fn infra() -> PathBuf {
 }
 
 /// The functions' program, which cargo built beside the test that runs.
-fn bootstrap() -> PathBuf {
+pub fn bootstrap() -> PathBuf {
     program().with_file_name("bootstrap-under-test")
 }
 

@@ -17,12 +17,13 @@ mod wait;
 
 pub use address::loopback;
 pub use client::Client;
-pub use cloud::{CloudEdge, infra};
+pub use cloud::{CloudEdge, bootstrap, infra};
 pub use dns::{Dns, Zone};
 pub use edge::{Edge, Setup, program};
 pub use lambda::Function;
 pub use message::numbered_message;
 pub use postfix::Postfix;
+pub use shared::testkit::Emulator;
 pub use shared::testkit::peer::{Peer, peers_present};
 pub use sink::{Act, Script, Sink, Step, Sunk};
 pub use wait::{eventually, eventually_within};

@@ -58,6 +58,9 @@ impl std::str::FromStr for LogFilter {
     }
 }
 
+/// Whose words are for those who ask for them: the AWS SDK tells at `info` where its credentials come from.
+const QUIET: &str = "aws=warn";
+
 /// How to log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSettings {
@@ -106,7 +109,7 @@ fn subscriber<W>(settings: &LogSettings, lines: W) -> Box<dyn Subscriber + Send 
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::new(&settings.filter.0);
+    let filter = EnvFilter::new(format!("{QUIET},{}", settings.filter.0));
     let builder =
         SubscriberBuilder::default().with_writer(lines).with_ansi(settings.colour).with_env_filter(filter);
     match settings.format {
@@ -121,6 +124,13 @@ where
 mod tests {
     use super::super::writer::tests::Kept;
     use super::*;
+
+    #[test]
+    fn the_sdk_of_aws_is_quiet_unless_it_is_asked_to_speak() {
+        let says = || tracing::info!(target: "aws_config::profile", "found credentials");
+        assert_eq!(logged(LogFormat::Text, "debug", says), "");
+        assert!(logged(LogFormat::Text, "info,aws_config=info", says).contains("found credentials"));
+    }
 
     fn logged(format: LogFormat, filter: &str, work: impl FnOnce()) -> String {
         let kept = Kept::default();
