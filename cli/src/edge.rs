@@ -6,7 +6,6 @@ mod needs;
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -26,8 +25,8 @@ pub(crate) use needs::{DOMAIN, QUEUE, TRACE, needs};
 
 /// The stores of an edge, open.
 pub(crate) struct Stores {
-    /// The folder of all that is not elsewhere, to name the edge by.
-    pub(crate) data: PathBuf,
+    /// Where its state is, to name the edge by: a URL, or the data folder.
+    pub(crate) place: String,
     pub(crate) spool: Arc<dyn Spool>,
     pub(crate) inbound: Arc<dyn Queue>,
     pub(crate) outbound: Arc<dyn Queue>,

@@ -96,8 +96,8 @@ fn run(command: Command) -> Outcome {
             boot::run(&settings, |running| serve::announce(&settings, running, args.json, out))
         }
         Command::Trace(args) => beside_edge(&args.place, Needs::of(edge::TRACE), |stores| async move {
-            let Stores { spool, deliveries, clock, data, .. } = stores;
-            let ports = trace::Ports { spool, deliveries, now: clock.now(), data };
+            let Stores { spool, deliveries, clock, place, .. } = stores;
+            let ports = trace::Ports { spool, deliveries, now: clock.now(), place };
             trace::run(&ports, args.id, args.json, screen, out).await
         }),
         Command::Queue(args) => beside_edge(&args.place, Needs::of(edge::QUEUE), |stores| async move {

@@ -3,7 +3,6 @@
 mod text;
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -19,8 +18,8 @@ pub(crate) struct Ports {
     pub(crate) spool: Arc<dyn Spool>,
     pub(crate) deliveries: Arc<dyn Deliveries>,
     pub(crate) now: Timestamp,
-    /// The data folder of the edge, to say where a message was looked for.
-    pub(crate) data: PathBuf,
+    /// Where the edge keeps its state, to say where a message was looked for.
+    pub(crate) place: String,
 }
 
 /// Writes the story of `id`.
@@ -194,7 +193,7 @@ async fn find(ports: &Ports, id: MessageId) -> Outcome<Story> {
             Exit::NoInput,
             format!(
                 "there is no message {id} in {}; it was never accepted by this edge, or it is forgotten",
-                ports.data.display()
+                ports.place
             ),
         )),
     }

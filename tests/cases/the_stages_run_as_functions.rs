@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::{Act, Client, Edge, Function, Script, Setup, Sink, Step, eventually, numbered_message};
 use serde_json::{Value, json};
@@ -107,6 +107,27 @@ fn mail_is_taken_by_an_ingress_and_goes_out_by_functions() {
         let request = line["span"]["request_id"].as_str().expect("a line names its invocation");
         assert!(request.starts_with("00000000-0000-4000-8000-"), "{line}");
     }
+}
+
+#[test]
+fn a_server_that_does_not_answer_the_final_dot_in_time_is_on_record_before_the_deadline() {
+    let sink = Sink::scripted(Script::default().first(1, Step::Dot, Act::Hang));
+    let edge = Edge::start(&Setup::default().top("roles = [\"ingress\"]"));
+    let id = Client::submit(edge.smtp(), "a@app.example", &["u@b.example"], &numbered_message(1, 500));
+    let prepare = function("prepare", edge.folder(), &[]);
+    assert_eq!(Mapping::of(edge.folder(), |stores| stores.inbound).feed(&prepare), 0);
+    let deliver = function("deliver", edge.folder(), &[("SPOOLWAY_ROUTES", format!("*={}", sink.route()))]);
+    let received = Mapping::of(edge.folder(), |stores| stores.outbound).receive();
+    let began = Instant::now();
+    let time = Duration::from_secs(8);
+    let answer = deliver.invoke(&event(&received), time).unwrap();
+    assert!(began.elapsed() < time, "a function is killed at its deadline");
+    // the job is done: its delivery is deferred by the schedule, and not sent again at once
+    assert_eq!(answer, json!({ "batchItemFailures": [] }));
+    let story = edge.json(&["trace", &id]);
+    let attempt = &story["deliveries"][0]["attempts"][0]["reply"];
+    assert!(attempt["text"].as_str().unwrap().contains("the server may have the message"), "{story}");
+    assert_eq!(story["deliveries"][0]["recipients"][0]["status"], "deferred");
 }
 
 #[test]

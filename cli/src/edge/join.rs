@@ -56,7 +56,7 @@ pub(super) async fn make_stores(settings: &Settings) -> Outcome<(Stores, Box<dyn
 fn joined(settings: &Settings, stores: &wire::Stores, clock: Arc<dyn Clock>) -> Stores {
     let stores = stores.clone();
     Stores {
-        data: settings.data.clone(),
+        place: settings.stores.state.clone().unwrap_or_else(|| settings.data.display().to_string()),
         spool: stores.spool,
         inbound: stores.inbound,
         outbound: stores.outbound,

@@ -41,7 +41,7 @@ async fn trace(id: MessageId, pack: Vec<Bytes>, records: Vec<Record>, json: bool
     if !records.is_empty() {
         deliveries.record(records).await.unwrap();
     }
-    let ports = Ports { spool, deliveries, now: NOW, data: "./.spoolway".into() };
+    let ports = Ports { spool, deliveries, now: NOW, place: "./.spoolway".to_owned() };
     let mut out = Vec::new();
     run(&ports, id, json, Screen::default(), &mut out).await.map(|()| text(out))
 }
