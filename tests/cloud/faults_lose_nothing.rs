@@ -109,11 +109,14 @@ fn a_queue_that_refuses_for_a_while_is_answered_with_451_and_no_250() {
     let sink = Sink::start();
     let routes = format!("*={}", sink.route());
     let Some(edge) = CloudEdge::start("a_queue_that_refuses", &routes) else { return };
-    let role = edge.output("IngressRole").rsplit_once('/').unwrap().1.to_owned();
-    let deny = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"sqs:SendMessage","Resource":"*"}]}"#;
+    let inbound = edge.output("QueueInbound").to_owned();
+    let policy = |text: &str| {
+        let attributes = serde_json::json!({ "Policy": text }).to_string();
+        edge.aws(&["sqs", "set-queue-attributes", "--queue-url", &inbound, "--attributes", &attributes]);
+    };
+    let deny = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"sqs:SendMessage","Resource":"*"}]}"#;
     let twice = twice_after(&edge, &sink, |accepted| {
-        let name = ["--role-name", role.as_str(), "--policy-name", "outage"];
-        edge.aws(&[&["iam", "put-role-policy", "--policy-document", deny][..], &name].concat());
+        policy(deny);
         let refused = eventually_within(Duration::from_secs(30), "the client is told to come again", || {
             let mut client = Client::try_connect(edge.smtp())?;
             client.command("EHLO client.example")?;
@@ -124,7 +127,7 @@ fn a_queue_that_refuses_for_a_while_is_answered_with_451_and_no_250() {
         let before = accepted.lock().unwrap().len();
         std::thread::sleep(Duration::from_secs(2));
         assert_eq!(accepted.lock().unwrap().len(), before, "a 250 without a job");
-        edge.aws(&[&["iam", "delete-role-policy"][..], &name].concat());
+        policy("");
     });
     assert_eq!(twice, 0, "nobody was killed");
 }
