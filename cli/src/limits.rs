@@ -48,3 +48,6 @@ pub(crate) const DESCRIPTORS_OWN: usize = 128;
 pub(crate) const INGRESS_HEAD_START: Duration = Duration::from_secs(4);
 /// How long a function that cannot begin tries to tell the service why.
 pub(crate) const INIT_ERROR_TIME: Duration = Duration::from_secs(2);
+
+/// Commits at a time into a bucket, unless `limits.commits_in_flight` says otherwise.
+pub(crate) const COMMITS_IN_BUCKET: usize = 2;

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench prints what it measured")]
 #![expect(clippy::disallowed_methods, reason = "a bench measures real time")]
 
+mod cloud;
 mod cold_start;
 mod idle;
 mod process;
@@ -42,6 +43,9 @@ struct Options {
     /// Measure how long the functions take from their start to their first question for an event.
     #[arg(long)]
     cold_start: bool,
+    /// Measure what the edge asks of AWS on an emulator, in dollars a million messages, and the CPU of its ingress.
+    #[arg(long)]
+    cloud: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -69,6 +73,9 @@ fn main() -> ExitCode {
         tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be built");
     let report = runtime.block_on(async {
         let sink = sink::Sink::start().await;
+        if options.cloud {
+            return cloud::measure(&options, &sink).await;
+        }
         if options.postfix {
             let postfix = Postfix::start(sink.address(), &[]);
             measure(&options, postfix.address(), postfix.pid(), &sink).await

@@ -1,5 +1,6 @@
 //! The edge in the cloud: deployed from the templates on an emulator, with the stages as Lambda functions. One behaviour a file.
 
+#![expect(clippy::print_stdout, reason = "a case tells what it counted")]
 #![expect(clippy::unwrap_used, reason = "a case panics where it fails")]
 #![expect(clippy::disallowed_methods, reason = "a case stands outside the edge and lives in real time")]
 

@@ -47,13 +47,52 @@ impl CloudEdge {
         };
         let folder = TempDir::new().expect("a temporary folder can be made");
         let mut edge = Self { emulator, ingress: None, outputs: HashMap::new(), folder, ip: loopback() };
-        edge.deploy(routes);
+        edge.deploy(routes, &bootstrap());
         edge.start_ingress();
         Some(edge)
     }
 
-    fn deploy(&mut self, routes: &str) {
-        let key = self.put_functions();
+    /// The same without functions, for those who run the stages in another way.
+    ///
+    /// # Panics
+    /// If there is no emulator to be had.
+    #[track_caller]
+    pub fn without_functions(routes: &str) -> Self {
+        let emulator = Emulator::start(&[]).unwrap_or_else(|missing| panic!("{missing}"));
+        let folder = TempDir::new().expect("a temporary folder can be made");
+        let nothing = folder.path().join("nothing");
+        fs::write(&nothing, "#!/bin/sh\nexit 1\n").expect("a folder of ours can be written");
+        let mut edge = Self { emulator, ingress: None, outputs: HashMap::new(), folder, ip: loopback() };
+        edge.deploy(routes, &nothing);
+        let sources = edge.aws(&["lambda", "list-event-source-mappings"]);
+        for source in sources["EventSourceMappings"].as_array().expect("a list") {
+            let id = source["UUID"].as_str().expect("it has an id");
+            edge.aws(&["lambda", "update-event-source-mapping", "--uuid", id, "--no-enabled"]);
+        }
+        edge.start_ingress();
+        edge
+    }
+
+    /// Starts the stages as a container would run them; they answer HTTP at the address.
+    pub fn start_stages(&self, routes: &str) -> (Child, SocketAddr) {
+        let http = SocketAddr::from((loopback(), 9025));
+        let mut command = Command::new(program());
+        command.arg0("spoolway").arg("serve").env_clear().current_dir(self.folder.path());
+        let needed = ["Spool", "QueueInbound", "QueueOutbound", "State", "Directory", "Keys"];
+        command
+            .envs(self.settings(&needed))
+            .envs([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")]);
+        command.envs([("SPOOLWAY_ROLES", "prepare,deliver,sweep"), ("SPOOLWAY_ROUTES", routes)]);
+        command.env("SPOOLWAY_HTTP_ADDRESS", http.to_string());
+        let log =
+            File::create(self.folder.path().join("stages.log")).expect("a folder of ours can be written");
+        let errors = log.try_clone().expect("a file can be cloned");
+        let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn();
+        (child.expect("the program can be started"), http)
+    }
+
+    fn deploy(&mut self, routes: &str, functions: &Path) {
+        let key = self.put_functions(functions);
         let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
         let template = infra().join("edge.yaml");
         let deploy = ["cloudformation", "deploy", "--stack-name", STACK, "--capabilities", "CAPABILITY_IAM"];
@@ -78,12 +117,17 @@ impl CloudEdge {
     }
 
     /// Puts the archive of the functions where CloudFormation looks for it.
-    fn put_functions(&self) -> String {
+    fn put_functions(&self, functions: &Path) -> String {
         let folder = self.folder.path();
         // without what a debugger needs it is a fraction
-        let strip = Command::new("strip").arg("-o").arg(folder.join("bootstrap")).arg(bootstrap()).status();
+        let strip = Command::new("strip")
+            .arg("-o")
+            .arg(folder.join("bootstrap"))
+            .arg(functions)
+            .stderr(Stdio::null())
+            .status();
         if !strip.is_ok_and(|status| status.success()) {
-            fs::copy(bootstrap(), folder.join("bootstrap")).expect("the program can be copied");
+            fs::copy(functions, folder.join("bootstrap")).expect("the program can be copied");
         }
         let python = self.tools().join("python");
         let zip = Command::new(python)

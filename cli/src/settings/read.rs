@@ -12,6 +12,7 @@ use workers::deliver::{DomainRetry, RetrySettings, Route, Routes};
 use super::check::{ADDRESS_RIGHT, Taken, check, check_schedule, check_time};
 use super::{BareLf, Deliver, Listener, Log, Reader, Role, Roles, Settings, Stores, Timeouts};
 use crate::args::DATA;
+use crate::limits::COMMITS_IN_BUCKET;
 
 /// Reads the settings of an edge for `reader`, or lists everything that is wrong with them.
 pub(crate) fn read(
@@ -37,15 +38,17 @@ fn settings(root: &mut Section<'_>, reader: Reader) -> Settings {
     let data = root.value("data", PathBuf::from(DATA));
     let default = Settings::new(hostname, data);
     let mut taken = Taken::default();
+    let stores = root.section("stores", stores);
+    let in_bucket = stores.spool.as_ref().is_some_and(|url| url.starts_with("s3:"));
     Settings {
         inbox: root.value("inbox", default.inbox),
         listeners: root.sections("listener", |own| listener(own, &mut taken)).unwrap_or(default.listeners),
         trusted_networks: root.list("trusted_networks", default.trusted_networks),
         relay_domains: root.list("relay_domains", default.relay_domains),
         routes: routes(root).unwrap_or(default.routes),
-        limits: root.section("limits", limits),
+        limits: root.section("limits", |own| limits(own, in_bucket)),
         retry: root.section("retry", retry),
-        stores: root.section("stores", stores),
+        stores,
         dns_servers: root.section("dns", |dns| dns.list("servers", default.dns_servers)),
         deliver: root.section("deliver", deliver),
         http: root.section("http", |http| http.optional("address")),
@@ -108,8 +111,10 @@ fn routes(root: &mut Section<'_>) -> Option<Vec<(String, Route)>> {
     Some(routes)
 }
 
-fn limits(section: &mut Section<'_>) -> Limits {
+fn limits(section: &mut Section<'_>, in_bucket: bool) -> Limits {
     let default = Limits::default();
+    // a disk does one thing at a time; a bucket answers two commits in the time of one
+    let commits = if in_bucket { COMMITS_IN_BUCKET } else { default.commits_in_flight };
     let mut octets = |key: &str, default: u32| {
         let Octets(octets) = section.value(key, Octets(default.into()));
         u32::try_from(octets).unwrap_or_else(|_| {
@@ -129,7 +134,7 @@ fn limits(section: &mut Section<'_>) -> Limits {
         command_timeout: section.value("command_timeout", default.command_timeout),
         content_timeout: section.value("content_timeout", default.content_timeout),
         pack_messages: section.value("pack_messages", default.pack_messages),
-        commits_in_flight: section.value("commits_in_flight", default.commits_in_flight),
+        commits_in_flight: section.value("commits_in_flight", commits),
         ..default
     }
 }

@@ -20,6 +20,9 @@ use crate::system::SystemClock;
 const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/local/requirements.txt");
 /// Ends the emulator when the test program has gone: its end of the pipe is closed then, however it went.
 const SUPERVISOR: &str = "import os, shutil, signal, subprocess, sys
+# whoever ends the test program's whole group must not end this first
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
 folder = sys.argv[1]
 emulator = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, start_new_session=True)
 print(emulator.pid, flush=True)
