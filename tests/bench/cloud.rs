@@ -47,9 +47,12 @@ pub(crate) async fn measure(options: &Options, sink: &Sink) -> Result<String, St
     let _ = stages.wait();
     let (cloud_cpu, rate, samples) = told?;
     drop(edge);
-    let embedded = Edge::start(&Setup::default().top("roles = [\"ingress\"]"));
-    let (embedded_cpu, _) = run(options, sink, embedded.smtp(), embedded.pid(), false).await?;
-    Ok(report(options, &samples, rate, cloud_cpu, embedded_cpu))
+    let ingress = Edge::start(&Setup::default().top("roles = [\"ingress\"]"));
+    let (ingress_cpu, _) = run(options, sink, ingress.smtp(), ingress.pid(), false).await?;
+    drop(ingress);
+    let whole = Edge::start(&Setup::default().route("*", &format!("smtp://{}", sink.address())));
+    let (whole_cpu, _) = run(options, sink, whole.smtp(), whole.pid(), true).await?;
+    Ok(report(options, &samples, rate, [cloud_cpu, ingress_cpu, whole_cpu]))
 }
 
 /// Sends the messages; CPU milliseconds of `pid` a message, and messages accepted a second.
@@ -111,7 +114,8 @@ fn sum(samples: &Samples, metric: &str, wanted: impl Fn(&str) -> bool) -> f64 {
     samples.iter().filter(|(name, _)| name.starts_with(metric) && wanted(name)).map(|(_, value)| value).sum()
 }
 
-fn report(options: &Options, samples: &Samples, rate: f64, cloud_cpu: f64, embedded_cpu: f64) -> String {
+/// `cpu` is that of the ingress in front of AWS, of the same on this machine's disk, and of a whole edge there.
+fn report(options: &Options, samples: &Samples, rate: f64, cpu: [f64; 3]) -> String {
     let messages = count(options.messages);
     let a_million = |n: f64| n / messages;
     let mut text = format!(
@@ -159,10 +163,12 @@ fn report(options: &Options, samples: &Samples, rate: f64, cloud_cpu: f64, embed
         let _ = writeln!(text, "{name:<34}{n:>10.1}{dollars:>12.3}");
     }
     let _ = writeln!(text, "{:<34}{:>10}{total:>12.3}   (Amazon SES: 100)", "services", "");
+    let [cloud, ingress, whole] = cpu;
     let _ = write!(
         text,
-        "\ningress cpu_ms/msg: cloud={cloud_cpu:.3} embedded={embedded_cpu:.3} ratio={:.2}",
-        cloud_cpu / embedded_cpu
+        "\ncpu_ms/msg: ingress before AWS={cloud:.3} ingress on a disk={ingress:.3} ({:.2} x) whole edge on a disk={whole:.3} ({:.2} x)",
+        cloud / ingress,
+        cloud / whole
     );
     text
 }
