@@ -51,3 +51,5 @@ pub(crate) const INIT_ERROR_TIME: Duration = Duration::from_secs(2);
 
 /// Commits at a time into a bucket, unless `limits.commits_in_flight` says otherwise.
 pub(crate) const COMMITS_IN_BUCKET: usize = 2;
+/// Memory of a message that is streamed into a bucket: a part of 5 MiB, the piece that completes it, and what is being received.
+pub(crate) const STREAMED_OCTETS_IN_BUCKET: u32 = 6 * 1024 * 1024;

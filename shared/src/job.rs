@@ -135,7 +135,12 @@ pub trait Job: Serialize + DeserializeOwned {
             #[serde(flatten)]
             job: &'a J,
         }
-        serde_json::to_string(&Versioned { v: VERSION, job: self }).expect("a job is plain data")
+        let json = serde_json::to_string(&Versioned { v: VERSION, job: self }).expect("a job is plain data");
+        // the two characters that JSON may hold as they are and SQS refuses; both can only stand within a text
+        if json.contains(['\u{fffe}', '\u{ffff}']) {
+            return json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff");
+        }
+        json
     }
 
     /// Reads what [`Job::encode`] of this or an earlier release wrote.

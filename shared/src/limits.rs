@@ -117,11 +117,13 @@ pub(crate) mod aws {
 
     /// Octets of a part of a streamed pack; S3 takes no smaller one but the last.
     pub(crate) const PART_OCTETS: usize = 5 * 1024 * 1024;
-    /// How often a write is tried again that met another one of the same key.
-    pub(crate) const CONFLICTS_MAX: usize = 5;
+    /// How often a write is made that meets another one of the same key.
+    pub(crate) const CONFLICTS_MAX: u32 = 5;
+    /// The pause between those, longer each time.
+    pub(crate) const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
 
-    /// Most octets of one request of SQS, whose limit is 1 MiB, with room for what stands around the bodies.
-    pub(crate) const BATCH_OCTETS_MAX: usize = 900 * 1024;
+    /// Most octets of one request of SQS: queues that were made before its limit was 1 MiB, and other servers, take 256 KiB.
+    pub(crate) const BATCH_OCTETS_MAX: usize = 240 * 1024;
     /// Requests of one kind under way at a time, to one queue; what comes meanwhile shares the next.
     pub(crate) const BATCHES_MAX: usize = 2;
     /// What SQS bills as one request, in octets.

@@ -107,6 +107,10 @@ fn packs_outlive_their_messages_and_stray_uploads_do_not() {
     assert_eq!(packs["Status"], "Enabled");
     let kept = Duration::from_secs(packs["ExpirationInDays"].as_u64().unwrap() * DAY);
     assert!(kept > LONGEST_TRIED);
+    for (name, queue) in of_type(&resources, "AWS::SQS::Queue") {
+        let job = Duration::from_secs(queue["MessageRetentionPeriod"].as_u64().unwrap());
+        assert!(kept > job, "a job of {name} outlives its pack");
+    }
     let stray = rules.iter().any(|rule| !rule["AbortIncompleteMultipartUpload"].is_null());
     assert!(stray, "uploads that nobody finished are paid for");
     for wall in ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"] {

@@ -223,15 +223,16 @@ impl Prepare {
     /// Sends the jobs of a pack that was found whole; tells how many.
     async fn send(&self, prepared: &mut [Prepared], check: bool) -> Result<usize, Failure> {
         let mut jobs = Jobs::of(prepared, self.settings.lifetime, check);
-        let mut sent = 0;
+        let (mut sent, mut failed) = (0, None);
         loop {
             let batch: Vec<_> = jobs.by_ref().take(BATCH_MAX).collect();
             if batch.is_empty() {
-                return Ok(sent);
+                return failed.map_or(Ok(sent), |cause| Err(Failure::Send(cause)));
             }
             sent += batch.len();
             let results = self.ports.outbound.send(batch).await.map_err(Failure::Send)?;
-            results.into_iter().collect::<Result<(), _>>().map_err(Failure::Send)?;
+            // a job that the queue does not take must not keep those behind it from going
+            failed = results.into_iter().filter_map(Result::err).last().or(failed);
         }
     }
 

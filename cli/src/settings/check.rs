@@ -158,8 +158,10 @@ fn check_limits(settings: &Settings, root: &mut Section<'_>) {
             root.mistake(key, "nothing works with 0", "use 1 or more");
         }
     }
-    if limits.memory_octets < MEMORY_OCTETS_MIN {
-        root.mistake("limits.memory_octets", "no large message would ever fit", "use 1MiB or more");
+    let least = MEMORY_OCTETS_MIN.max(limits.streamed_memory_octets);
+    if limits.memory_octets < least {
+        let right = format!("use {}MiB or more", least.div_ceil(1024 * 1024));
+        root.mistake("limits.memory_octets", "no large message would ever fit", right);
     }
 }
 

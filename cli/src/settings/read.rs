@@ -12,7 +12,7 @@ use workers::deliver::{DomainRetry, RetrySettings, Route, Routes};
 use super::check::{ADDRESS_RIGHT, Taken, check, check_schedule, check_time};
 use super::{BareLf, Deliver, Listener, Log, Reader, Role, Roles, Settings, Stores, Timeouts};
 use crate::args::DATA;
-use crate::limits::COMMITS_IN_BUCKET;
+use crate::limits::{COMMITS_IN_BUCKET, STREAMED_OCTETS_IN_BUCKET};
 
 /// Reads the settings of an edge for `reader`, or lists everything that is wrong with them.
 pub(crate) fn read(
@@ -113,8 +113,12 @@ fn routes(root: &mut Section<'_>) -> Option<Vec<(String, Route)>> {
 
 fn limits(section: &mut Section<'_>, in_bucket: bool) -> Limits {
     let default = Limits::default();
-    // a disk does one thing at a time; a bucket answers two commits in the time of one
-    let commits = if in_bucket { COMMITS_IN_BUCKET } else { default.commits_in_flight };
+    // a disk does one thing at a time; a bucket answers two commits in the time of one, and takes parts of megabytes
+    let (commits, streamed_memory_octets) = if in_bucket {
+        (COMMITS_IN_BUCKET, STREAMED_OCTETS_IN_BUCKET)
+    } else {
+        (default.commits_in_flight, default.streamed_memory_octets)
+    };
     let mut octets = |key: &str, default: u32| {
         let Octets(octets) = section.value(key, Octets(default.into()));
         u32::try_from(octets).unwrap_or_else(|_| {
@@ -126,6 +130,7 @@ fn limits(section: &mut Section<'_>, in_bucket: bool) -> Limits {
     let pack_octets = octets("pack_octets", default.pack_octets.try_into().unwrap_or(u32::MAX));
     Limits {
         memory_octets,
+        streamed_memory_octets,
         pack_octets: pack_octets.try_into().unwrap_or(usize::MAX),
         message_octets: section.value("message_octets", Octets(default.message_octets)).0,
         recipients: section.value("recipients", default.recipients),

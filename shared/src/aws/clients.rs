@@ -69,13 +69,15 @@ impl Aws {
 
     pub(super) fn sqs(&self) -> aws_sdk_sqs::Client {
         let make = || {
-            // a receive may wait for 20 s
-            let config = aws_sdk_sqs::config::Builder::from(&self.config)
-                .timeout_config(timeouts(POLL_TIMEOUT))
-                .interceptor(Meter);
+            let config = aws_sdk_sqs::config::Builder::from(&self.config).interceptor(Meter);
             aws_sdk_sqs::Client::from_conf(config.build())
         };
         self.sqs.get_or_init(make).clone()
+    }
+
+    /// What a receive differs in: it may wait for 20 s, and nobody's 250 waits for it.
+    pub(super) fn for_receives() -> aws_sdk_sqs::config::Builder {
+        aws_sdk_sqs::Config::builder().timeout_config(timeouts(POLL_TIMEOUT))
     }
 
     pub(super) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {

@@ -12,7 +12,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use crate::port::PortError;
 
 /// Error codes that say "not now" and not "no".
-const PASSING: [&str; 9] = [
+const PASSING: [&str; 10] = [
     "Throttl",
     "ThroughputExceeded",
     "LimitExceeded",
@@ -21,6 +21,8 @@ const PASSING: [&str; 9] = [
     "TransactionInProgress",
     "ConditionalRequestConflict",
     "OperationAborted",
+    // an upload that our own try before may have completed
+    "NoSuchUpload",
     "Expired",
 ];
 
@@ -56,6 +58,11 @@ where
 /// The status of the answer, where there was one.
 pub(super) fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
+}
+
+/// Whether a condition of the request did not hold. S3 may say so within an answer that began as 200.
+pub(super) fn is_unmet<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    status(error) == Some(412) || error.code() == Some("PreconditionFailed")
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Signing keys in the SSM parameter store: `<prefix>/<domain>/<selector>`, SecureStrings with PKCS #8 in PEM.
 
 use async_trait::async_trait;
+use aws_config::retry::RetryConfig;
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::operation::delete_parameter::DeleteParameterError;
 use aws_sdk_ssm::operation::get_parameter::GetParameterError;
@@ -61,7 +62,9 @@ impl Keys for SsmKeys {
         }
         let put = self.client.put_parameter().name(name).value(to_pem(&key.pkcs8));
         let put = put.r#type(ParameterType::SecureString).overwrite(false);
-        match put.send().await {
+        // once: a second try would find what the first has written, and call it another one's
+        let once = aws_sdk_ssm::Config::builder().retry_config(RetryConfig::disabled());
+        match put.customize().config_override(once).send().await {
             Ok(_) => Ok(true),
             Err(error)
                 if error.as_service_error().is_some_and(PutParameterError::is_parameter_already_exists) =>

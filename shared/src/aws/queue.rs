@@ -104,7 +104,8 @@ impl Queue for SqsQueue {
         let receive = receive.max_number_of_messages(i32::try_from(max.clamp(1, BATCH_MAX)).unwrap_or(1));
         let receive =
             receive.message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
-        let answer = receive.wait_time_seconds(wait).send().await.map_err(|error| of_read(RECEIVE, error))?;
+        let receive = receive.wait_time_seconds(wait).customize().config_override(Aws::for_receives());
+        let answer = receive.send().await.map_err(|error| of_read(RECEIVE, error))?;
         Ok(answer.messages.unwrap_or_default().into_iter().map(received).collect())
     }
 

@@ -17,10 +17,11 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 
 use super::Aws;
-use super::error::{of_read, of_write, status};
-use crate::limits::aws::CONFLICTS_MAX;
+use super::error::{is_unmet, of_read, of_write, status};
+use crate::limits::aws::{CONFLICT_PAUSE, CONFLICTS_MAX};
 use crate::mail::{PackId, Timestamp};
-use crate::port::{PackInfo, Piece, PortError, PortResult, Spool, SpoolWriter};
+use crate::port::{Clock, PackInfo, Piece, PortError, PortResult, Spool, SpoolWriter};
+use crate::system::SystemClock;
 use writer::PartWriter;
 
 const PUT: &str = "the write of a pack";
@@ -30,8 +31,6 @@ const DELETE: &str = "the deletion of a pack";
 const SET_ASIDE: &str = "setting a pack aside";
 const PROBE: &str = "the probe of the spool";
 
-/// Something has this key already.
-const EXISTS: u16 = 412;
 /// Another write of this key is under way.
 const CONFLICT: u16 = 409;
 /// The range begins behind the end of the object.
@@ -72,13 +71,15 @@ impl Bucket {
 
     async fn put(&self, what: &'static str, id: PackId, bytes: Bytes) -> PortResult<()> {
         let checksum = checksum(&bytes);
-        for _ in 0..CONFLICTS_MAX {
+        for tried in 1..=CONFLICTS_MAX {
             let put = self.client.put_object().bucket(&self.name).key(self.key(id)).if_none_match("*");
             let put = put.checksum_crc32_c(&checksum).body(ByteStream::from(bytes.clone()));
             match put.send().await {
                 Ok(_) => return Ok(()),
-                Err(error) if status(&error) == Some(EXISTS) => return Ok(()),
-                Err(error) if status(&error) == Some(CONFLICT) => {}
+                Err(error) if is_unmet(&error) => return Ok(()),
+                Err(error) if status(&error) == Some(CONFLICT) => {
+                    SystemClock.sleep(CONFLICT_PAUSE * tried).await;
+                }
                 Err(error) => return Err(of_write(what, error)),
             }
         }

@@ -27,6 +27,9 @@ pub(super) fn spool(url: &str) -> Result<SpoolAt, Vec<String>> {
 pub(super) fn queue(url: &str) -> Result<QueueAt, Vec<String>> {
     match scheme(url) {
         ("file", rest) => file_queue(url, rest),
+        ("sqs", rest) if rest.ends_with(".fifo") => {
+            Err(vec![format!("`{url}` is a queue that keeps an order: use a standard queue")])
+        }
         ("sqs", rest) if rest.starts_with("https://") || rest.starts_with("http://") => {
             named(url, rest, ".-_/:[]", 2048, "sqs:https://<the queue's URL>").map(QueueAt::Sqs)
         }

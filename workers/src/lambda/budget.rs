@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn a_long_invocation_ends_in_steps_of_seconds() {
-        assert_eq!(of(300), [270.0, 290.0, 296.0, 298.0]);
+        assert_eq!(of(900), [675.0, 890.0, 896.0, 898.0]);
+        assert_eq!(of(1600), [1300.0, 1590.0, 1596.0, 1598.0]);
     }
 
     #[test]

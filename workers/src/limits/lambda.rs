@@ -5,8 +5,9 @@ use std::time::Duration;
 
 /// Records of one event that are worked on at a time.
 pub const JOBS_MAX: usize = 10;
-/// How long before the deadline nothing more is begun: an ordinary server answers the final dot within this.
-pub const DRAIN_MARGIN: Duration = Duration::from_secs(30);
+/// How long before the deadline nothing more is begun: a message of some size is sent, and the final dot answered by a slow server, within
+/// this. What RFC 5321 §4.5.3.2 allows a server beyond it, a function does not have: it is in doubt then, and tried again.
+pub const DRAIN_MARGIN: Duration = Duration::from_secs(300);
 /// The same as a part of the time the invocation has.
 pub const DRAIN_PART: u32 = 4;
 /// How long before the deadline no server is waited for any more, so that what is in doubt can be recorded.

@@ -39,7 +39,10 @@ impl DynamoDeliveries {
                     leased.extend(states.into_iter().filter_map(|state| Some(*state.pending?)));
                 }
                 Ok(None) => {}
-                Err(error) => failed = Some(error),
+                Err(error) => {
+                    tracing::warn!(cause = error.chain(), "a due delivery could not be leased; it stays due");
+                    failed = Some(error);
+                }
             }
         }
         // what was leased must be sent, whatever became of the rest, which stays due
@@ -83,21 +86,25 @@ impl DynamoDeliveries {
         limit: usize,
     ) -> PortResult<Vec<DeliveryState>> {
         let mut bound = after.map_or_else(String::new, |after| items::due(after.due_at, &after.key));
-        loop {
-            let entries = self.index(shard, "due > :bound", bound.clone(), limit).await?;
-            let Some(last) = entries.last() else { return Ok(Vec::new()) };
+        let mut page = Vec::new();
+        while page.len() < limit {
+            let entries = self.index(shard, "due > :bound", bound.clone(), limit - page.len()).await?;
+            let Some(last) = entries.last() else { break };
             text_of(last, "due").unwrap_or_default().clone_into(&mut bound);
             let keys: Vec<DeliveryKey> = entries.iter().filter_map(key).collect();
             let found = self.find(&keys).await?;
-            let states = items::states(keys.iter().filter_map(|key| found.get(key)));
-            let mut states: Vec<_> = states.into_iter().filter(|state| state.due_at.is_some()).collect();
-            if states.is_empty() {
-                // all of them were settled since the index knew them: an empty page would be the end
-                continue;
+            for (entry, key) in entries.iter().zip(&keys) {
+                let Some(item) = found.get(key) else { continue };
+                // in the order of the index and with its due time, or the next page would begin behind others that are due
+                for mut state in items::states([item]) {
+                    if state.due_at.is_some() {
+                        state.due_at = items::due_at(entry);
+                        page.push(state);
+                    }
+                }
             }
-            states.sort_by(|a, b| (a.due_at, &a.key).cmp(&(b.due_at, &b.key)));
-            return Ok(states);
         }
+        Ok(page)
     }
 
     /// Up to `limit` entries of a shard, by due time.

@@ -73,6 +73,8 @@ impl<R: Request> Batcher<R> {
 
     fn take(&self) -> Option<Vec<Entry<R::Item>>> {
         let mut state = self.state();
+        // whoever has gone has told its client that it failed: it must not happen after that
+        state.waiting.retain(|entry| !entry.answer.is_closed());
         let mut octets = 0;
         let fits = |entry: &&Entry<R::Item>| {
             octets += R::octets(&entry.item);
@@ -175,6 +177,19 @@ mod tests {
         assert_eq!(answers, (0..25).map(|n| n % 5 != 0).collect::<Vec<_>>());
         let sizes = sizes.lock().unwrap().clone();
         assert_eq!((sizes.iter().sum::<usize>(), sizes.len()), (25, 3), "{sizes:?}");
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_not_sent() {
+        let (gate, sizes, batcher) = gated();
+        let (first, second) = (Arc::clone(&batcher), Arc::clone(&batcher));
+        let mut first = Box::pin(async move { first.submit(vec![(1, true); BATCH_MAX * BATCHES_MAX]).await });
+        let mut second = Box::pin(async move { second.submit(vec![(1, true)]).await });
+        assert!(futures::poll!(&mut first).is_pending() && futures::poll!(&mut second).is_pending());
+        drop(second);
+        gate.add_permits(100);
+        assert!(first.await.iter().all(Result::is_ok));
+        assert_eq!(sizes.lock().unwrap().iter().sum::<usize>(), BATCH_MAX * BATCHES_MAX);
     }
 
     #[tokio::test]

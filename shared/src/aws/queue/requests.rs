@@ -157,7 +157,7 @@ fn sort_out(
     for entry in failed {
         let cause = format!("{}: {}", entry.code(), entry.message().unwrap_or("no reason was given"));
         let answer = match entry.code() {
-            code if is_stale(code) => Ok(()),
+            code if what != SEND && is_stale(code) => Ok(()),
             _ if entry.sender_fault() => Err(PortError::refused(what, cause)),
             _ => Err(PortError::unknown(what, cause)),
         };
@@ -180,14 +180,14 @@ mod tests {
 
     #[test]
     fn each_entry_has_the_answer_that_sqs_gave_for_it() {
-        let failed = |id: &str, code: &str, sender_fault| {
-            let entry = BatchResultErrorEntry::builder().id(id).code(code).sender_fault(sender_fault);
-            entry.build().unwrap()
+        let entry = |id: &str, code: &str, sender_fault| {
+            let failed = BatchResultErrorEntry::builder().id(id).code(code).sender_fault(sender_fault);
+            failed.build().unwrap()
         };
         let failed = [
-            failed("1", "InvalidMessageContents", true),
-            failed("2", "InternalError", false),
-            failed("3", "AWS.SimpleQueueService.MessageNotInflight", true),
+            entry("1", "InvalidMessageContents", true),
+            entry("2", "InternalError", false),
+            entry("3", "AWS.SimpleQueueService.MessageNotInflight", true),
         ];
         let answers = sort_out("a test", 5, ["0".to_owned()].into_iter(), &failed);
         let told: Vec<_> = answers
@@ -199,6 +199,10 @@ mod tests {
             })
             .collect();
         assert_eq!(told, ["ok", "refused", "unknown", "ok", "unknown"]);
+        // a send has no receipt that could be out of date
+        let refused = [entry("0", "InvalidParameterValue", true)];
+        let sent = sort_out(SEND, 1, std::iter::empty(), &refused);
+        assert!(matches!(sent[..], [Err(PortError::Refused { .. })]));
     }
 
     #[test]

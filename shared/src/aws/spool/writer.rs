@@ -8,9 +8,9 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPa
 use bytes::{Bytes, BytesMut};
 use tracing::debug;
 
-use super::{Bucket, CONFLICT, EXISTS, PUT, checksum};
-use crate::aws::error::{of_write, status};
-use crate::limits::aws::{CONFLICTS_MAX, PART_OCTETS};
+use super::{Bucket, PUT, checksum};
+use crate::aws::error::{is_unmet, of_write};
+use crate::limits::aws::PART_OCTETS;
 use crate::mail::PackId;
 use crate::port::{PortError, PortResult, SpoolWriter};
 
@@ -56,6 +56,10 @@ impl PartWriter {
 #[async_trait]
 impl SpoolWriter for PartWriter {
     async fn write(&mut self, bytes: Bytes) -> PortResult<()> {
+        if self.held.is_empty() {
+            // a part and the piece that completes it; a buffer that grows by doubling would take more
+            self.held.reserve(PART_OCTETS + bytes.len());
+        }
         self.held.extend_from_slice(&bytes);
         if self.held.len() >= PART_OCTETS { self.send_part().await } else { Ok(()) }
     }
@@ -103,22 +107,18 @@ impl Upload {
 
     async fn complete(mut self) -> PortResult<()> {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(self.parts.clone())).build();
-        for _ in 0..CONFLICTS_MAX {
-            let Bucket { client, name, .. } = &*self.bucket;
-            let complete = client.complete_multipart_upload().bucket(name).key(&self.key).upload_id(&self.id);
-            let complete = complete.if_none_match("*").multipart_upload(parts.clone());
-            match complete.send().await {
-                Ok(_) => {
-                    self.ended = true;
-                    return Ok(());
-                }
-                // another one's pack, or ours and its answer was lost: what is left of the upload goes when this is dropped
-                Err(error) if status(&error) == Some(EXISTS) => return Ok(()),
-                Err(error) if status(&error) == Some(CONFLICT) => {}
-                Err(error) => return Err(of_write(PUT, error)),
+        let Bucket { client, name, .. } = &*self.bucket;
+        let complete = client.complete_multipart_upload().bucket(name).key(&self.key).upload_id(&self.id);
+        match complete.if_none_match("*").multipart_upload(parts).send().await {
+            Ok(_) => {
+                self.ended = true;
+                Ok(())
             }
+            // another one's pack, or ours and its answer was lost: what is left of the upload goes when this is dropped
+            Err(error) if is_unmet(&error) => Ok(()),
+            // also of a conflict with another write: the parts would have to be sent anew (AWS, CompleteMultipartUpload)
+            Err(error) => Err(of_write(PUT, error)),
         }
-        Err(PortError::unknown(PUT, "others write the same pack again and again"))
     }
 
     async fn abort(&self) -> PortResult<()> {
