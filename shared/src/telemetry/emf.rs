@@ -118,8 +118,7 @@ impl Line {
             line.insert(STAGE.to_owned(), stage.into());
         }
         for (dimensions, metrics) in [(json!([[STAGE]]), self.of_stage), (json!([[]]), self.of_all)] {
-            let named: Vec<Value> =
-                metrics.keys().map(|name| json!({ "Name": name, "Unit": unit(name) })).collect();
+            let named: Vec<Value> = metrics.keys().map(|name| named(name)).collect();
             directives.extend(
                 named
                     .chunks(EMF_METRICS_MAX)
@@ -132,8 +131,13 @@ impl Line {
     }
 }
 
-fn unit(name: &str) -> &'static str {
-    if name.ends_with("_seconds") { "Seconds" } else { "Count" }
+/// A count says no unit: the log is billed by the octet.
+fn named(name: &str) -> Value {
+    if name.ends_with("_seconds") {
+        json!({ "Name": name, "Unit": "Seconds" })
+    } else {
+        json!({ "Name": name })
+    }
 }
 
 /// What is recorded and not told yet. A gauge says how things are now, and at the end of an invocation nothing goes on.

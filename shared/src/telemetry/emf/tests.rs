@@ -27,11 +27,11 @@ fn a_line_is_what_cloudwatch_reads() {
             "Timestamp": 1_700_000_000_000_i64,
             "CloudWatchMetrics": [
                 { "Namespace": "Spoolway", "Dimensions": [["stage"]], "Metrics": [
-                    { "Name": "spoolway_jobs_done_total", "Unit": "Count" },
+                    { "Name": "spoolway_jobs_done_total" },
                     { "Name": "spoolway_jobs_seconds", "Unit": "Seconds" },
                 ] },
                 { "Namespace": "Spoolway", "Dimensions": [[]], "Metrics": [
-                    { "Name": "spoolway_dsns_total", "Unit": "Count" },
+                    { "Name": "spoolway_dsns_total" },
                 ] },
             ],
         },
