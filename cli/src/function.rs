@@ -5,7 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 
 use serde_json::json;
-use shared::telemetry::{LogFormat, LogSettings};
+use shared::telemetry::{EMF_NAMESPACE, LogFormat, LogSettings};
 
 use crate::edge;
 use crate::exit::{Exit, Failure, Outcome};
@@ -15,6 +15,8 @@ use crate::settings::{self, Reader, Role, Settings};
 
 /// Where the service answers.
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
+/// Where CloudWatch puts the metrics; AWS's own libraries for them read the same.
+const NAMESPACE: &str = "AWS_EMF_NAMESPACE";
 /// What the service sets for every function, and its runtime does not begin without.
 const REQUIRED: [&str; 4] = [
     RUNTIME_API,
@@ -41,7 +43,8 @@ pub(crate) fn run(environment: &HashMap<String, String>) -> Outcome {
         .map_err(|error| Failure::io("the log does not start", &error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::io("the runtime does not start", &error))?;
-    runtime.block_on(edge::serve_function(&settings, role))
+    let namespace = environment.get(NAMESPACE).map_or(EMF_NAMESPACE, String::as_str);
+    runtime.block_on(edge::serve_function(&settings, role, namespace))
 }
 
 /// The stage that a handler names.

@@ -186,6 +186,11 @@ pub(crate) mod telemetry {
     /// How long a health report is good for: probes cost a write each.
     pub(crate) const HEALTH_AGE: Duration = Duration::from_secs(3);
 
+    /// Metrics of one directive of the embedded metric format (CloudWatch).
+    pub(crate) const EMF_METRICS_MAX: usize = 100;
+    /// Values of one metric in one line (CloudWatch).
+    pub(crate) const EMF_VALUES_MAX: usize = 100;
+
     /// How long log lines are gathered before they are written: few enough writes, soon enough for a person.
     pub(crate) const LOG_GATHER: Duration = Duration::from_millis(20);
     /// How long a line waits for a log that nobody reads, and the last lines of a process. Then lines are thrown away, and counted.

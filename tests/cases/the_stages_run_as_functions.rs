@@ -109,6 +109,44 @@ fn mail_is_taken_by_an_ingress_and_goes_out_by_functions() {
     }
 }
 
+/// What a function told of these metrics, a value for each line that has any.
+fn told(function: &Function, name: &str) -> Vec<Value> {
+    let lines = function.log_text();
+    let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
+    let with_it = |line: Value| {
+        let directives = line["_aws"]["CloudWatchMetrics"].as_array()?.clone();
+        let mut named = directives.iter().filter(|directive| directive["Namespace"] == "Spoolway/mine");
+        named
+            .any(|directive| directive["Metrics"].to_string().contains(&format!("\"{name}\"")))
+            .then(|| line[name].clone())
+    };
+    lines.filter_map(with_it).collect()
+}
+
+#[test]
+fn an_invocation_tells_cloudwatch_what_it_counted() {
+    let sink = Sink::start();
+    let edge = Edge::start(&Setup::default().top("roles = [\"ingress\"]"));
+    let namespace = ("AWS_EMF_NAMESPACE", "Spoolway/mine".to_owned());
+    let prepare = function("prepare", edge.folder(), std::slice::from_ref(&namespace));
+    let routes = ("SPOOLWAY_ROUTES", format!("*={}", sink.route()));
+    let deliver = function("deliver", edge.folder(), &[namespace, routes]);
+    let (inbound, outbound) = (
+        Mapping::of(edge.folder(), |stores| stores.inbound),
+        Mapping::of(edge.folder(), |stores| stores.outbound),
+    );
+    for (n, recipients) in [(1, &["u@b.example"][..]), (2, &["u@b.example", "v@b.example"])] {
+        let _ = Client::submit(edge.smtp(), "a@app.example", recipients, &numbered_message(n, 500));
+        assert_eq!((inbound.feed(&prepare), outbound.feed(&deliver)), (0, 0));
+    }
+    // differences, not sums, and there before the answer
+    assert_eq!(told(&deliver, "spoolway_recipients_total_delivered"), [1, 2]);
+    assert_eq!(told(&deliver, "spoolway_jobs_done_total"), [1, 1]);
+    assert_eq!(told(&prepare, "spoolway_prepare_messages_total"), [1, 1]);
+    let times = told(&prepare, "spoolway_jobs_seconds");
+    assert!(times.iter().all(|time| time.as_array().is_some_and(|samples| samples.len() == 1)), "{times:?}");
+}
+
 #[test]
 fn a_server_that_does_not_answer_the_final_dot_in_time_is_on_record_before_the_deadline() {
     let sink = Sink::scripted(Script::default().first(1, Step::Dot, Act::Hang));

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use shared::port::Queue;
+use shared::system::SystemClock;
+use shared::telemetry::EmfMetrics;
 use workers::Stage;
 use workers::deliver::Deliver;
 use workers::lambda::{BatchPorts, Batches, serve_batches, serve_sweeps};
@@ -12,15 +14,20 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::settings::{Reader, Role, Settings};
 
 /// Answers events with the stage of `role` until the service ends the process. What it works with is opened before the first event,
-/// and nobody is asked for anything before that.
-pub(crate) async fn serve(settings: &Settings, role: Role) -> Outcome {
+/// and nobody is asked for anything before that. What it counts goes to `namespace` of CloudWatch.
+pub(crate) async fn serve(settings: &Settings, role: Role, namespace: &str) -> Outcome {
     let reader = Reader::Function(role);
+    // before the stores, which count what they ask for when they are opened
+    let metrics = EmfMetrics::install(namespace, role.as_str(), Arc::new(SystemClock))
+        .map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
     // not taken over: many of this function run at a time, and each leaves alone what is another's
     let stores = join::set_up_stores(settings, super::needs(settings, reader)).await?;
     let ended = match role {
-        Role::Prepare => serve_batches(prepare(settings, &stores)).await,
-        Role::Deliver => serve_batches(deliver(settings, &stores)?).await,
-        Role::Sweep => serve_sweeps(join::sweep(settings, reader, &stores), Arc::clone(&stores.clock)).await,
+        Role::Prepare => serve_batches(prepare(settings, &stores), metrics).await,
+        Role::Deliver => serve_batches(deliver(settings, &stores)?, metrics).await,
+        Role::Sweep => {
+            serve_sweeps(join::sweep(settings, reader, &stores), Arc::clone(&stores.clock), metrics).await
+        }
         Role::Ingress => return Err(Failure::new(Exit::Internal, "ingress is no function")),
     };
     ended.map_err(|error| Failure::new(Exit::Unavailable, format!("the runtime of Lambda failed: {error}")))

@@ -7,35 +7,40 @@ use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};
 use shared::mail::Timestamp;
 use shared::port::Clock;
+use shared::telemetry::EmfMetrics;
 use tracing::Instrument as _;
 
 use super::Batches;
 use super::budget::Budget;
 use crate::sweep::{Sweep, SweepReport};
 
-/// Answers SQS events until the runtime ends the process.
-pub async fn serve_batches(batches: Batches) -> Result<(), Error> {
+/// Answers SQS events until the runtime ends the process. What an invocation counted is told before its answer, behind which the
+/// process is frozen.
+pub async fn serve_batches(batches: Batches, metrics: EmfMetrics) -> Result<(), Error> {
     let batches = Arc::new(batches);
     let handler = service_fn(move |event: LambdaEvent<SqsEvent>| {
-        let batches = Arc::clone(&batches);
+        let (batches, metrics) = (Arc::clone(&batches), metrics.clone());
         async move {
             let LambdaEvent { payload, context, .. } = event;
             let deadline = deadline(&context);
-            Ok::<_, Error>(batches.run(payload, deadline).instrument(span(&context)).await)
+            let answer = batches.run(payload, deadline).instrument(span(&context)).await;
+            metrics.tell();
+            Ok::<_, Error>(answer)
         }
     });
     lambda_runtime::run(handler).await
 }
 
-/// Sweeps at each event, whatever it says, until the runtime ends the process.
-pub async fn serve_sweeps(sweep: Sweep, clock: Arc<dyn Clock>) -> Result<(), Error> {
+/// Sweeps at each event, whatever it says, until the runtime ends the process. What was counted is told likewise.
+pub async fn serve_sweeps(sweep: Sweep, clock: Arc<dyn Clock>, metrics: EmfMetrics) -> Result<(), Error> {
     let sweep = Arc::new(sweep);
     let handler = service_fn(move |event: LambdaEvent<Value>| {
-        let (sweep, clock) = (Arc::clone(&sweep), Arc::clone(&clock));
+        let (sweep, clock, metrics) = (Arc::clone(&sweep), Arc::clone(&clock), metrics.clone());
         async move {
             let context = event.context;
             let deadline = deadline(&context);
             let swept = sweep_within(&sweep, &clock, deadline).instrument(span(&context)).await;
+            metrics.tell();
             swept.map_err(Error::from)
         }
     });

@@ -10,6 +10,7 @@ use shared::testkit::SeededIds;
 
 use super::*;
 use crate::Verdict;
+use crate::limits::lambda::{DRAIN_MARGIN, DRAIN_PART};
 use crate::limits::{AGAIN_PAUSE, FAILED_PAUSE};
 use crate::sweep::SweepSettings;
 use crate::testing::{World, delivery, drive, idle};
@@ -189,13 +190,14 @@ async fn at_the_deadline_the_message_under_way_is_finished_and_the_next_one_is_n
     let mut second = delivery("slow.example", &["ok2"]);
     second.key.part = 1;
     let job = DeliverJob::new(vec![delivery("slow.example", &["ok"]), second], false).encode();
-    let deadline = world.now() + Duration::from_secs(300);
+    // long enough for the whole margin
+    let deadline = world.now() + DRAIN_MARGIN * DRAIN_PART;
     let batches = delivering(&world);
     let event_of_job = event(&[&job]);
     let mut running = Box::pin(batches.run(event_of_job, deadline));
     tokio::select! {
         _ = &mut running => panic!("it is slow"),
-        () = idle() => world.clock.set(deadline - crate::limits::lambda::DRAIN_MARGIN),
+        () = idle() => world.clock.set(deadline - DRAIN_MARGIN),
     }
     tokio::select! {
         _ = &mut running => panic!("it is slow"),
