@@ -36,6 +36,17 @@ fn a_deliver_job_of_version_1_is_read_and_still_written_so() {
 }
 
 #[test]
+fn a_job_holds_no_character_that_sqs_refuses_and_loses_none() {
+    let mut job = golden();
+    job.deliveries[0].subject = "\u{fffe}a\u{ffff}\u{1}\u{7f}\u{e000}".to_owned();
+    let text = job.encode();
+    // the set that SQS takes, from its SendMessage: #x9 | #xA | #xD | #x20-#xD7FF | #xE000-#xFFFD | #x10000-#x10FFFF
+    let taken = |character| matches!(character, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
+    assert!(text.chars().all(taken), "{text}");
+    assert_eq!(DeliverJob::decode(&text).unwrap(), job);
+}
+
+#[test]
 fn an_id_follows_from_what_the_job_carries() {
     assert_eq!(golden().id, golden().id);
     let names = [
