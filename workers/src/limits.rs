@@ -15,7 +15,7 @@ pub const RETAIN: Duration = Duration::from_secs(14 * DAY);
 /// Most groups of deliveries (one connection each) under way at a time in one process.
 pub const CONNECTIONS_MAX: usize = 256;
 
-/// Time between tries (design §6); the last one repeats.
+/// Time between tries; the last one repeats.
 pub const RETRY_SCHEDULE: [Duration; 7] = [
     Duration::from_secs(60),
     Duration::from_secs(5 * 60),

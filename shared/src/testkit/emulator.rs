@@ -160,8 +160,9 @@ impl Drop for Emulator {
 fn tools() -> Result<PathBuf, String> {
     let requirements = fs::read(REQUIREMENTS).map_err(|error| format!("{REQUIREMENTS}: {error}"))?;
     let test = std::env::current_exe().map_err(|error| error.to_string())?;
-    // target/<profile>/deps/<test program>
-    let target = test.ancestors().nth(3).unwrap_or(Path::new("target"));
+    // target/<profile>/deps/<test program>, or target/<profile>/bench
+    let deps = test.parent().is_some_and(|folder| folder.ends_with("deps"));
+    let target = test.ancestors().nth(if deps { 3 } else { 2 }).unwrap_or(Path::new("target"));
     let folder = target.join("aws-tools").join(format!("{:08x}", crc32c::crc32c(&requirements)));
     let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
     fs::create_dir_all(&folder).map_err(failed)?;
