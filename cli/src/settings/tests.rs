@@ -231,3 +231,14 @@ fn a_function_has_the_role_of_its_handler_and_no_other() {
         "{told:?}"
     );
 }
+
+#[test]
+fn a_bucket_takes_two_commits_at_a_time_and_streamed_messages_count_their_parts() {
+    let toml = "hostname = \"mx.example.com\"\n[stores]\nspool = \"s3://packs\"\n";
+    let limits = read(toml, [], Reader::Edge).unwrap().value.limits;
+    assert_eq!((limits.commits_in_flight, limits.streamed_memory_octets), (2, 6 * 1024 * 1024));
+    let told = mistakes(
+        "[stores]\nspool = \"s3://packs\"\n[limits]\nmemory_octets = \"5MiB\"\ncommits_in_flight = 1",
+    );
+    assert_eq!(told, ["limits.memory_octets: no large message would ever fit; use 6MiB or more"]);
+}

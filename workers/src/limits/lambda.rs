@@ -5,8 +5,9 @@ use std::time::Duration;
 
 /// Records of one event that are worked on at a time.
 pub const JOBS_MAX: usize = 10;
-/// How long before the deadline nothing more is begun (of the 900 s that a function may have, the quarter below is less): a message of some
-/// size is sent, and the final dot answered by a slow server, within this. What RFC 5321 §4.5.3.2 allows a server beyond it, a function does not have: it is in doubt then, and tried again.
+/// How long before the deadline nothing more is begun (of the 900 s that a function may have, the quarter below is less): a message of
+/// some size is sent, and the final dot answered by a slow server, within this. What RFC 5321 §4.5.3.2 allows a server beyond it, a
+/// function does not have: such a delivery is in doubt, and tried again.
 pub const DRAIN_MARGIN: Duration = Duration::from_secs(300);
 /// The same as a part of the time the invocation has.
 pub const DRAIN_PART: u32 = 4;
