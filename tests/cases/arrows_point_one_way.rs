@@ -29,7 +29,9 @@ fn modules_of_shared_use_those_before_them_only() {
         for file in files_of(module) {
             let text = fs::read_to_string(&file).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap();
-            for later in order[place + 1..].iter().chain(&["embedded", "dns", "wire", "testkit", "system"]) {
+            for later in
+                order[place + 1..].iter().chain(&["embedded", "aws", "dns", "wire", "testkit", "system"])
+            {
                 assert!(!code.contains(&format!("crate::{later}")), "{} uses {later}", file.display());
             }
         }
@@ -49,7 +51,9 @@ fn only_wire_names_adapters() {
                 }
                 let text = fs::read_to_string(&path).unwrap();
                 let code = text.split("#[cfg(test)]").next().unwrap();
-                assert!(!code.contains("shared::embedded"), "{} names an adapter", path.display());
+                for adapters in ["shared::embedded", "shared::aws"] {
+                    assert!(!code.contains(adapters), "{} names {adapters}", path.display());
+                }
             }
         }
     }

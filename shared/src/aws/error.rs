@@ -55,8 +55,23 @@ where
     PortError::refused(what, error)
 }
 
+/// Whether there is no such object.
+pub(super) fn is_missing<E>(error: &SdkError<E, HttpResponse>) -> bool {
+    status(error) == Some(404)
+}
+
+/// Whether another write of the same key is under way.
+pub(super) fn is_conflict<E>(error: &SdkError<E, HttpResponse>) -> bool {
+    status(error) == Some(409)
+}
+
+/// Whether the range that was asked for begins behind the end.
+pub(super) fn is_beyond<E>(error: &SdkError<E, HttpResponse>) -> bool {
+    status(error) == Some(416)
+}
+
 /// The status of the answer, where there was one.
-pub(super) fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
+fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 

@@ -17,7 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 
 use super::Aws;
-use super::error::{is_unmet, of_read, of_write, status};
+use super::error::{is_beyond, is_conflict, is_missing, is_unmet, of_read, of_write};
 use crate::limits::aws::{CONFLICT_PAUSE, CONFLICTS_MAX};
 use crate::mail::{PackId, Timestamp};
 use crate::port::{Clock, PackInfo, Piece, PortError, PortResult, Spool, SpoolWriter};
@@ -30,12 +30,6 @@ const LIST: &str = "the listing of the packs";
 const DELETE: &str = "the deletion of a pack";
 const SET_ASIDE: &str = "setting a pack aside";
 const PROBE: &str = "the probe of the spool";
-
-/// Another write of this key is under way.
-const CONFLICT: u16 = 409;
-/// The range begins behind the end of the object.
-const BEYOND: u16 = 416;
-const MISSING: u16 = 404;
 
 /// A spool in a bucket, or below a prefix of one.
 pub struct S3Spool {
@@ -77,7 +71,7 @@ impl Bucket {
             match put.send().await {
                 Ok(_) => return Ok(()),
                 Err(error) if is_unmet(&error) => return Ok(()),
-                Err(error) if status(&error) == Some(CONFLICT) => {
+                Err(error) if is_conflict(&error) => {
                     SystemClock.sleep(CONFLICT_PAUSE * tried).await;
                 }
                 Err(error) => return Err(of_write(what, error)),
@@ -120,11 +114,13 @@ impl Spool for S3Spool {
         let got = match client.get_object().bucket(name).key(self.bucket.key(id)).range(asked).send().await {
             Ok(got) => got,
             Err(error) => {
-                return match status(&error) {
-                    Some(MISSING) => Ok(None),
-                    Some(BEYOND) => self.length(id).await.map(|length| length.map(nothing_of)),
-                    _ => Err(of_read(READ, error)),
-                };
+                if is_missing(&error) {
+                    return Ok(None);
+                }
+                if is_beyond(&error) {
+                    return self.length(id).await.map(|length| length.map(nothing_of));
+                }
+                return Err(of_read(READ, error));
             }
         };
         let whole = got.content_range().and_then(|range| range.rsplit_once('/')?.1.parse().ok());
@@ -164,7 +160,7 @@ impl Spool for S3Spool {
         let key = self.bucket.key(id);
         let head = match client.head_object().bucket(name).key(&key).send().await {
             Ok(head) => head,
-            Err(error) if status(&error) == Some(MISSING) => return Ok(()),
+            Err(error) if is_missing(&error) => return Ok(()),
             Err(error) => return Err(of_write(SET_ASIDE, error)),
         };
         // named by its content: set aside twice it is kept once, and another content beside it
@@ -173,7 +169,7 @@ impl Spool for S3Spool {
         let copied = copied.key(format!("{prefix}corrupt/{id}.{content}")).send().await;
         if let Err(error) = copied {
             // another worker was quicker
-            let gone = status(&error) == Some(MISSING);
+            let gone = is_missing(&error);
             return if gone { Ok(()) } else { Err(of_write(SET_ASIDE, error)) };
         }
         let deleted = client.delete_object().bucket(name).key(&key).send().await;
@@ -196,7 +192,7 @@ impl S3Spool {
             Ok(head) => {
                 Ok(Some(head.content_length().and_then(|length| length.try_into().ok()).unwrap_or(0)))
             }
-            Err(error) if status(&error) == Some(MISSING) => Ok(None),
+            Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(of_read(READ, error)),
         }
     }
