@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, ReturnValue};
+use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValue};
 use futures::StreamExt;
 
 use super::items::{self, number, text, text_of};
@@ -18,6 +18,9 @@ use crate::port::{DeliveryState, PendingCursor, PortError, PortResult};
 const DUE: &str = "the lease of due deliveries";
 const READ: &str = "the read of the delivery state";
 const INDEX: &str = "due";
+/// Before and behind everything in the index, which begins with digits.
+const FIRST: &str = "0";
+const LAST: &str = "~";
 
 impl DynamoDeliveries {
     pub(super) async fn lease_due(
@@ -27,29 +30,46 @@ impl DynamoDeliveries {
         lease: Duration,
         limit: usize,
     ) -> PortResult<Vec<Delivery>> {
-        let due = self.index(shard, "due < :bound", items::due_by(now), limit).await?;
-        let leases = futures::stream::iter(due).map(|entry| self.lease(entry, now + lease));
-        let leases = leases.buffered(WRITES_MAX).collect::<Vec<_>>().await;
-        let mut leased = Vec::new();
-        let mut failed = None;
-        for lease in leases {
-            match lease {
-                Ok(Some(item)) => {
-                    let states = items::states([&item]);
-                    leased.extend(states.into_iter().filter_map(|state| Some(*state.pending?)));
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::warn!(cause = error.chain(), "a due delivery could not be leased; it stays due");
-                    failed = Some(error);
+        let until = items::due_by(now);
+        let (mut after, mut leased) = (FIRST.to_owned(), Vec::new());
+        // where others were quicker, or the index lags behind, a page gives less than it holds: there may be more behind it
+        while leased.len() < limit {
+            let wanted = limit - leased.len();
+            let due = match self.index(shard, &after, &until, wanted).await {
+                Ok(due) => due,
+                // what was leased must be sent, whatever became of the rest, which stays due
+                Err(_) if !leased.is_empty() => break,
+                Err(error) => return Err(error),
+            };
+            let (Some(last), full) = (due.last(), due.len() == wanted) else { break };
+            after = behind(last);
+            let leases = futures::stream::iter(due).map(|entry| self.lease(entry, now + lease));
+            let mut failed = None;
+            for lease in leases.buffered(WRITES_MAX).collect::<Vec<_>>().await {
+                match lease {
+                    Ok(Some(item)) => {
+                        leased.extend(
+                            items::states([&item]).into_iter().filter_map(|state| Some(*state.pending?)),
+                        );
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        tracing::warn!(
+                            cause = error.chain(),
+                            "a due delivery could not be leased; it stays due"
+                        );
+                        failed = Some(error);
+                    }
                 }
             }
+            match failed {
+                Some(error) if leased.is_empty() => return Err(error),
+                Some(_) => break,
+                None if !full => break,
+                None => {}
+            }
         }
-        // what was leased must be sent, whatever became of the rest, which stays due
-        match failed {
-            Some(error) if leased.is_empty() => Err(error),
-            Some(_) | None => Ok(leased),
-        }
+        Ok(leased)
     }
 
     /// Moves the due time of one entry of the index; `None` where another caller was quicker.
@@ -85,12 +105,15 @@ impl DynamoDeliveries {
         after: Option<&PendingCursor>,
         limit: usize,
     ) -> PortResult<Vec<DeliveryState>> {
-        let mut bound = after.map_or_else(String::new, |after| items::due(after.due_at, &after.key));
+        let mut after = after.map_or_else(
+            || FIRST.to_owned(),
+            |after| format!("{}\u{1}", items::due(after.due_at, &after.key)),
+        );
         let mut page = Vec::new();
         while page.len() < limit {
-            let entries = self.index(shard, "due > :bound", bound.clone(), limit - page.len()).await?;
+            let entries = self.index(shard, &after, LAST, limit - page.len()).await?;
             let Some(last) = entries.last() else { break };
-            text_of(last, "due").unwrap_or_default().clone_into(&mut bound);
+            after = behind(last);
             let keys: Vec<DeliveryKey> = entries.iter().filter_map(key).collect();
             let found = self.find(&keys).await?;
             for (entry, key) in entries.iter().zip(&keys) {
@@ -107,17 +130,17 @@ impl DynamoDeliveries {
         Ok(page)
     }
 
-    /// Up to `limit` entries of a shard, by due time.
-    async fn index(&self, shard: u8, range: &str, bound: String, limit: usize) -> PortResult<Vec<Item>> {
+    /// Up to `limit` entries of a shard from `first` to `last`, by due time.
+    async fn index(&self, shard: u8, first: &str, last: &str, limit: usize) -> PortResult<Vec<Item>> {
         let mut found: Vec<Item> = Vec::new();
         let mut after = None;
-        let bound = if bound.is_empty() { "0".to_owned() } else { bound };
         while found.len() < limit {
             let query = self.client.query().table_name(&self.table).index_name(INDEX);
             let query = query
-                .key_condition_expression(format!("due_shard = :shard AND {range}"))
+                .key_condition_expression("due_shard = :shard AND due BETWEEN :first AND :last")
                 .expression_attribute_values(":shard", number(shard))
-                .expression_attribute_values(":bound", AttributeValue::S(bound.clone()))
+                .expression_attribute_values(":first", text(first))
+                .expression_attribute_values(":last", text(last))
                 .limit(i32::try_from(limit - found.len()).unwrap_or(i32::MAX))
                 .set_exclusive_start_key(after)
                 .return_consumed_capacity(ReturnConsumedCapacity::Total);
@@ -131,6 +154,11 @@ impl DynamoDeliveries {
         }
         Ok(found)
     }
+}
+
+/// Where the index goes on behind an entry.
+fn behind(entry: &Item) -> String {
+    format!("{}\u{1}", text_of(entry, "due").unwrap_or_default())
 }
 
 /// The delivery that an entry of the index is of: its `due` ends with the key.
