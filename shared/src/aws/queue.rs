@@ -12,9 +12,8 @@ use tokio::sync::OnceCell;
 
 use super::Aws;
 use super::error::of_read;
-use crate::job::JOB_OCTETS_MAX;
 use crate::limits::RECEIVE_WAIT_MAX;
-use crate::port::{BATCH_MAX, DELAY_MAX, Depth, Outgoing, PortError, PortResult, Queue, Receipt, Received};
+use crate::port::{BATCH_MAX, Depth, Outgoing, PortError, PortResult, Queue, Receipt, Received};
 use batcher::Batcher;
 use requests::{Ack, Place, Release, Send};
 
@@ -84,7 +83,7 @@ impl Queue for SqsQueue {
         if batch.len() > BATCH_MAX {
             return Err(PortError::refused(SEND, format!("at most {BATCH_MAX} jobs are sent at once")));
         }
-        let mut answers: Vec<_> = batch.iter().map(check).collect();
+        let mut answers: Vec<_> = batch.iter().map(|entry| entry.check(SEND)).collect();
         let mut good = batch;
         let mut fits = answers.iter().map(Result::is_ok);
         good.retain(|_| fits.next().unwrap_or(false));
@@ -136,17 +135,6 @@ impl Queue for SqsQueue {
         let asked = asked.attribute_names(QueueAttributeName::QueueArn).send().await;
         asked.map(drop).map_err(|error| of_read(PROBE, error))
     }
-}
-
-/// Whether an entry is one that the port allows.
-fn check(entry: &Outgoing) -> Result<(), PortError> {
-    if entry.body.len() > JOB_OCTETS_MAX {
-        return Err(PortError::refused(SEND, format!("a job has at most {JOB_OCTETS_MAX} octets")));
-    }
-    if entry.delay > DELAY_MAX {
-        return Err(PortError::refused(SEND, format!("a delay is at most {} s", DELAY_MAX.as_secs())));
-    }
-    Ok(())
 }
 
 fn one(what: &'static str, mut answers: Vec<PortResult<()>>) -> PortResult<()> {

@@ -10,13 +10,10 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use super::database::Database;
-use crate::job::JOB_OCTETS_MAX;
 use crate::limits::embedded::LOOK_EVERY;
 use crate::limits::{RECEIVE_WAIT_MAX, RECEIVES, VISIBILITY};
 use crate::mail::Timestamp;
-use crate::port::{
-    BATCH_MAX, Clock, DELAY_MAX, Depth, Outgoing, PortError, PortResult, Queue, Receipt, Received,
-};
+use crate::port::{BATCH_MAX, Clock, Depth, Outgoing, PortError, PortResult, Queue, Receipt, Received};
 use store::{Found, Turn};
 
 const OPEN: &str = "the opening of a queue";
@@ -99,7 +96,7 @@ impl Queue for SqliteQueue {
         if batch.len() > BATCH_MAX {
             return Err(PortError::refused(SEND, format!("at most {BATCH_MAX} jobs are sent at once")));
         }
-        let answers: Vec<_> = batch.iter().map(check).collect();
+        let answers: Vec<_> = batch.iter().map(|entry| entry.check(SEND)).collect();
         let mut good = batch;
         let mut fits = answers.iter().map(Result::is_ok);
         good.retain(|_| fits.next().unwrap_or(false));
@@ -161,17 +158,6 @@ impl Queue for SqliteQueue {
         let probe = move |db: &rusqlite::Connection| store::probe(db, &name, now);
         self.shared.database.write(PROBE, probe).await
     }
-}
-
-/// Whether an entry is one that SQS would take.
-fn check(entry: &Outgoing) -> Result<(), PortError> {
-    if entry.body.len() > JOB_OCTETS_MAX {
-        return Err(PortError::refused(SEND, format!("a job has at most {JOB_OCTETS_MAX} octets")));
-    }
-    if entry.delay > DELAY_MAX {
-        return Err(PortError::refused(SEND, format!("a delay is at most {} s", DELAY_MAX.as_secs())));
-    }
-    Ok(())
 }
 
 impl Shared {

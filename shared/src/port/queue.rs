@@ -3,6 +3,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{PortError, PortResult};
+use crate::limits::JOB_OCTETS_MAX;
 use crate::mail::{TenantId, Timestamp};
 
 pub use crate::limits::{BATCH_MAX, DELAY_MAX};
@@ -44,6 +45,19 @@ pub struct Outgoing {
     pub delay: Duration,
     /// Whose entry this is, for fair queues.
     pub tenant: TenantId,
+}
+
+impl Outgoing {
+    /// Refuses an entry that is longer or later than every queue must take.
+    pub(crate) fn check(&self, what: &'static str) -> PortResult<()> {
+        if self.body.len() > JOB_OCTETS_MAX {
+            return Err(PortError::refused(what, format!("a job has at most {JOB_OCTETS_MAX} octets")));
+        }
+        if self.delay > DELAY_MAX {
+            return Err(PortError::refused(what, format!("a delay is at most {} s", DELAY_MAX.as_secs())));
+        }
+        Ok(())
+    }
 }
 
 /// An entry that was received.
