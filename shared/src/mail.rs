@@ -10,7 +10,10 @@ mod timestamp;
 
 pub use address::{AddressError, Mailbox, ReversePath};
 pub use domain::Domain;
-pub use envelope::{Body, Client, ContentFacts, Envelope, MailOptions, Recipient, TenantId};
+pub use envelope::{
+    Body, ByMode, Client, ContentFacts, DeliverBy, Envelope, Hold, MailOptions, Notify, OriginalRecipient,
+    Recipient, Ret, TenantId,
+};
 pub use id::{IdError, JobId, MessageId, PackId};
 pub use reply::{EnhancedCode, Reply, ReplyClass, Status};
 pub use timestamp::Timestamp;

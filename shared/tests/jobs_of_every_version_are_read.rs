@@ -12,8 +12,8 @@ fn golden() -> DeliverJob {
     first.key.message = "0193f6cd2c007000800000000000000a-0".parse().expect("a message id");
     let mut second = Delivery {
         from: ReversePath::Null,
-        options: MailOptions { body: Body::EightBitMime, smtputf8: true },
-        content: ContentFacts { eight_bit_header: true, eight_bit_body: false },
+        options: MailOptions { body: Body::EightBitMime, smtputf8: true, ..MailOptions::default() },
+        content: ContentFacts { eight_bit_header: true, ..ContentFacts::default() },
         attempt: 3,
         ..first.clone()
     };

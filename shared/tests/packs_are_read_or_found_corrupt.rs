@@ -13,7 +13,8 @@ use shared::system::SystemClock;
 use shared::testkit::samples::{NOW, message, pack_id};
 use tempfile::TempDir;
 
-const BOTH: ContentFacts = ContentFacts { eight_bit_header: true, eight_bit_body: true };
+const BOTH: ContentFacts =
+    ContentFacts { eight_bit_header: true, eight_bit_body: true, tls_not_required: false };
 
 struct Fixture {
     _folder: TempDir,

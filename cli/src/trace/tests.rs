@@ -16,7 +16,7 @@ fn pack(id: MessageId, to: &[&str]) -> Vec<Bytes> {
         envelope: Envelope {
             from: ReversePath::try_from("alice@example.com".to_owned()).unwrap(),
             recipients: to.iter().map(|to| to.parse::<Mailbox>().unwrap().into()).collect(),
-            options: MailOptions { body: Body::EightBitMime, smtputf8: false },
+            options: MailOptions { body: Body::EightBitMime, ..MailOptions::default() },
         },
         client: Client {
             ip: [127, 0, 0, 1].into(),

@@ -43,6 +43,7 @@ fn size(story: &Story) -> String {
     let options = story.submission.as_ref().map(|submission| &submission.options);
     let body = match options.map(|options| options.body) {
         Some(Body::EightBitMime) => ", 8BITMIME",
+        Some(Body::BinaryMime) => ", BINARYMIME",
         Some(Body::SevenBit) | None => "",
     };
     let utf8 = if options.is_some_and(|options| options.smtputf8) { ", SMTPUTF8" } else { "" };

@@ -345,7 +345,10 @@ mod tests {
             panic!()
         };
         assert_eq!((mail.size, mail.extended), (Some(100), true));
-        assert_eq!(mail.options, MailOptions { body: Body::EightBitMime, smtputf8: true });
+        assert_eq!(
+            mail.options,
+            MailOptions { body: Body::EightBitMime, smtputf8: true, ..MailOptions::default() }
+        );
         for wrong in [
             "SIZE",
             "SIZE=",

@@ -67,11 +67,14 @@ pub struct PackedMessage {
 
 /// The facts, with their complement above them, as no checksum covers a trailer.
 pub(super) fn facts_to_bits(facts: ContentFacts) -> u32 {
-    let bits = u32::from(facts.eight_bit_header) | u32::from(facts.eight_bit_body) << 1;
+    let bits = [facts.eight_bit_header, facts.eight_bit_body, facts.tls_not_required];
+    let bits = bits.into_iter().rev().fold(0, |bits, fact| bits << 1 | u32::from(fact));
     bits | (bits ^ 0xffff) << 16
 }
 
 pub(super) fn facts_from_bits(bits: u32) -> Option<ContentFacts> {
-    let facts = ContentFacts { eight_bit_header: bits & 1 != 0, eight_bit_body: bits & 2 != 0 };
+    let fact = |n: u32| bits >> n & 1 != 0;
+    let facts =
+        ContentFacts { eight_bit_header: fact(0), eight_bit_body: fact(1), tls_not_required: fact(2) };
     (facts_to_bits(facts) == bits).then_some(facts)
 }

@@ -83,7 +83,11 @@ fn pack_message(hostname: &str, report: &Report<'_>) -> (NewMessage, ContentFact
     let body = if smtputf8 { Body::EightBitMime } else { Body::SevenBit };
     let message = NewMessage {
         received_at: report.now,
-        envelope: Envelope { from: ReversePath::Null, recipients, options: MailOptions { body, smtputf8 } },
+        envelope: Envelope {
+            from: ReversePath::Null,
+            recipients,
+            options: MailOptions { body, smtputf8, ..MailOptions::default() },
+        },
         client: Client {
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             helo: hostname.to_owned(),
@@ -94,7 +98,7 @@ fn pack_message(hostname: &str, report: &Report<'_>) -> (NewMessage, ContentFact
         },
         tenant: report.delivery.tenant.clone(),
     };
-    (message, ContentFacts { eight_bit_header: smtputf8, eight_bit_body: false }, bytes.into())
+    (message, ContentFacts { eight_bit_header: smtputf8, ..ContentFacts::default() }, bytes.into())
 }
 
 async fn send(ports: &DeliverPorts, delivery: &Delivery, pack: PackId) -> PortResult<()> {

@@ -163,7 +163,8 @@ pub(super) async fn a_message_has_all_its_deliveries_and_no_others(fixture: &dyn
     ] {
         let address = format!("r@{name}").parse::<crate::mail::Mailbox>().expect("an address");
         let key = DeliveryKey { message, domain: domain(name), part };
-        let other = Delivery { key: key.clone(), recipients: vec![Recipient { address }], ..first.clone() };
+        let other =
+            Delivery { key: key.clone(), recipients: vec![Recipient::from(address)], ..first.clone() };
         write(&*a, record(&other, RecipientStatus::Delivered)).await;
         keys.push(key);
     }
