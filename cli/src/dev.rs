@@ -12,7 +12,7 @@ use crate::args::Dev;
 use crate::edge::Running;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::screen::{Screen, Tone};
-use crate::settings::{BareLf, Listener, Log, Settings};
+use crate::settings::{BareLf, Kind, Listener, Log, Settings};
 
 /// Where `send` submits to unless something else is said.
 const SEND_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 2525);
@@ -38,7 +38,7 @@ pub(crate) fn settings(args: &Dev) -> Outcome<Settings> {
         routes.push((rule.pattern.clone(), rule.route.clone()));
     }
     Ok(Settings {
-        listeners: vec![Listener { address: args.smtp, bare_lf: BareLf::Refuse }],
+        listeners: vec![Listener { address: args.smtp, kind: Kind::Submission, bare_lf: BareLf::Refuse }],
         routes,
         http: args.http,
         log: Log { format: Some(LogFormat::Text), filter: args.log_level.clone() },

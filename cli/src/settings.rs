@@ -32,7 +32,7 @@ pub(crate) struct Settings {
     /// The folder of the route `inbox`.
     pub(crate) inbox: PathBuf,
     pub(crate) listeners: Vec<Listener>,
-    /// Clients that may send to any domain.
+    /// Clients that may submit mail without a credential.
     pub(crate) trusted_networks: Vec<IpNet>,
     /// Domains that anyone may send to.
     pub(crate) relay_domains: Vec<Domain>,
@@ -53,7 +53,29 @@ pub(crate) struct Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
+    pub(crate) kind: Kind,
     pub(crate) bare_lf: BareLf,
+}
+
+/// Who speaks to a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Clients that have authenticated or are trusted, with mail for anywhere.
+    Submission,
+    /// Anybody, with mail for recipients of ours.
+    Mx,
+}
+
+impl Setting for Kind {
+    const RIGHT: &'static str = "submission or mx";
+
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "submission" => Some(Self::Submission),
+            "mx" => Some(Self::Mx),
+            _ => None,
+        }
+    }
 }
 
 /// What a bare LF in content comes to.
@@ -201,13 +223,17 @@ pub(crate) struct Log {
 impl Settings {
     /// The settings of an edge that is told nothing but its name.
     pub(crate) fn new(hostname: Domain, data: PathBuf) -> Self {
-        let address = SocketAddr::from(([0, 0, 0, 0], 25));
+        let listener = |port, kind| Listener {
+            address: SocketAddr::from(([0, 0, 0, 0], port)),
+            kind,
+            bare_lf: BareLf::Refuse,
+        };
         Self {
             hostname,
             roles: Roles::all(),
             inbox: data.join("inbox"),
             data,
-            listeners: vec![Listener { address, bare_lf: BareLf::Refuse }],
+            listeners: vec![listener(25, Kind::Mx), listener(587, Kind::Submission)],
             trusted_networks: loopback(),
             relay_domains: Vec::new(),
             routes: vec![("*".to_owned(), Route::Mx)],

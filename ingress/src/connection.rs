@@ -1,5 +1,7 @@
 //! One client connection: a session, and the socket it speaks through.
 
+mod dialogue;
+
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
@@ -9,20 +11,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use shared::mail::{Client, ContentFacts, Envelope, Mailbox, TenantId, Timestamp};
-use shared::pack::NewMessage;
+use shared::mail::{ContentFacts, Envelope, Timestamp};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::BareLf;
 use crate::edge::Edge;
-use crate::limits::{RECIPIENT_OCTETS, RECIPIENTS_UNCOUNTED, REPLIES_OCTETS_KEPT};
-use crate::policy;
+use crate::limits::REPLIES_OCTETS_KEPT;
 use crate::receive::Receiving;
-use crate::smtp::{Action, Config, Output, Session, Verdict};
+use crate::server::Door;
+use crate::smtp::{Action, Config};
+use dialogue::Dialogue;
 
 thread_local! {
     /// What every read of this thread goes into: a connection that waits holds no buffer.
@@ -52,17 +53,6 @@ pub(crate) struct Connection<S> {
     draining: bool,
 }
 
-/// The session with what answers its questions at once.
-struct Dialogue {
-    session: Session,
-    out: Output,
-    edge: Arc<Edge>,
-    client: IpAddr,
-    trusted: bool,
-    /// For the recipients of a long envelope, as long as there is one.
-    envelope_memory: Option<OwnedSemaphorePermit>,
-}
-
 /// What ended a wait for input.
 enum Event {
     Input(Action),
@@ -72,92 +62,13 @@ enum Event {
     ShutDown,
 }
 
-impl Dialogue {
-    fn advance(&mut self, input: &mut &[u8]) -> Action {
-        loop {
-            match self.session.step(input, &mut self.out) {
-                Action::CheckRecipient(mailbox) => {
-                    let verdict = if !self.edge.policy.may_relay(self.trusted, &mailbox) {
-                        Verdict::Refuse(policy::relay_denied())
-                    } else if !self.hold_recipient(&mailbox) {
-                        Verdict::Refuse(policy::no_room())
-                    } else {
-                        Verdict::Accept
-                    };
-                    debug!(client = %self.client, recipient = %mailbox, ?verdict, "recipient decided on");
-                    self.session.recipient(mailbox, verdict, &mut self.out);
-                }
-                action => return action,
-            }
-        }
-    }
-
-    /// Takes memory for one more recipient, out of what all messages have; tells whether there is any. Of the first few recipients
-    /// nothing is counted: what nearly every message has costs nothing here.
-    fn hold_recipient(&mut self, mailbox: &Mailbox) -> bool {
-        let held = self.session.envelope().map_or(0, |envelope| envelope.recipients.len());
-        if held == 0 {
-            self.envelope_memory = None;
-        }
-        if held < RECIPIENTS_UNCOUNTED {
-            return true;
-        }
-        // the address, its domain once more, and what stands around them
-        let octets =
-            u32::try_from(2 * mailbox.as_str().len()).unwrap_or(u32::MAX).saturating_add(RECIPIENT_OCTETS);
-        let Ok(memory) = Arc::clone(&self.edge.memory).try_acquire_many_owned(octets) else { return false };
-        match &mut self.envelope_memory {
-            Some(held) => held.merge(memory),
-            None => self.envelope_memory = Some(memory),
-        }
-        true
-    }
-
-    fn new_message(&self, envelope: Envelope) -> NewMessage {
-        let (helo, esmtp) = self.session.client();
-        NewMessage {
-            received_at: self.edge.ports.clock.now(),
-            envelope,
-            client: Client {
-                ip: self.client,
-                helo: helo.to_owned(),
-                esmtp,
-                tls: None,
-                credential: None,
-                submission: self.trusted,
-            },
-            tenant: TenantId::default(),
-        }
-    }
-
-    /// Counts and logs what was refused since the last time, and tells whether anything was.
-    fn report(&mut self) -> bool {
-        let any = !self.out.refused.is_empty();
-        for reply in std::mem::take(&mut self.out.refused) {
-            self.edge.telemetry.refused(&reply);
-            info!(client = %self.client, code = reply.code(), status = %reply.status(), reason = reply.text(), "refused");
-        }
-        any
-    }
-}
-
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    pub(crate) fn new(stream: S, client: IpAddr, config: Arc<Config>, edge: Arc<Edge>) -> Self {
-        let mut out = Output::default();
+    pub(crate) fn new(stream: S, client: IpAddr, door: &Door, edge: Arc<Edge>) -> Self {
         let now = edge.ports.clock.now();
-        let session = Session::begin(Arc::clone(&config), &mut out);
-        let trusted = edge.policy.trusts(client);
         Self {
             stream,
-            dialogue: Dialogue {
-                session,
-                out,
-                edge,
-                client: client.to_canonical(),
-                trusted,
-                envelope_memory: None,
-            },
-            config,
+            dialogue: Dialogue::begin(client, door, edge),
+            config: Arc::clone(&door.config),
             pending: Vec::new(),
             receiving: None,
             waiting_since: now,
@@ -197,11 +108,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.resume()
             };
             match action {
-                // a recipient has been decided on already
-                Action::Read | Action::CheckRecipient(_) => {}
+                // what was asked has been answered already
+                Action::Read | Action::CheckSender(_) | Action::CheckRecipient(..) => {}
                 Action::Flush => self.flush().await?,
+                Action::StartTls | Action::Authenticate(..) | Action::Respond(_) | Action::Relocate(_) => {}
                 Action::Begin => {
-                    self.flush().await?;
+                    if self.dialogue.session.is_waited_for() {
+                        self.flush().await?;
+                    }
                     self.content_since = self.dialogue.edge.ports.clock.now();
                     self.receiving = Some(Receiving::default());
                 }
@@ -212,7 +126,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if self.dialogue.session.envelope().is_none() {
                 self.dialogue.envelope_memory = None;
             }
-            if self.dialogue.session.is_in_content() {
+            // also between chunks, of which many small ones may come at once
+            if self.receiving.is_some() {
                 self.hold_content().await;
             }
         }

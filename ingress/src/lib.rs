@@ -16,6 +16,6 @@ mod telemetry;
 
 pub use limits::Limits;
 pub use server::{BindError, Server};
-pub use settings::{Listener, Ports, Settings};
+pub use settings::{Listener, ListenerKind, Ports, Settings};
 pub use smtp::BareLf;
 pub use telemetry::describe as describe_metrics;

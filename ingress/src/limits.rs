@@ -6,6 +6,12 @@ use std::time::Duration;
 pub(crate) const RECIPIENTS_UNCOUNTED: usize = 16;
 /// Octets of memory that a recipient takes beside its address.
 pub(crate) const RECIPIENT_OCTETS: u32 = 128;
+/// Longest value of ENVID, in octets (RFC 3461 §4.4).
+pub(crate) const ENVID_OCTETS_MAX: usize = 100;
+/// Longest value of ORCPT, in octets (RFC 3461 §4.2).
+pub(crate) const ORCPT_OCTETS_MAX: usize = 500;
+/// The highest value of MT-PRIORITY, and with a minus the lowest (RFC 6710 §3).
+pub(crate) const PRIORITY_MAX: i8 = 9;
 /// Longest name that a client may greet with, in octets: that of a domain (RFC 5321 §4.5.3.1.2).
 pub(crate) const CLIENT_NAME_OCTETS_MAX: usize = 255;
 /// With less room for a message than this, in octets, more is asked for before the next read.
@@ -25,8 +31,12 @@ pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Longest command line in octets, CRLF included: 512 (RFC 5321 §4.5.3.1.4), and for the parameters of MAIL
-    /// 26 of SIZE (RFC 1870 §3), 17 of BODY (RFC 6152 §2) and 10 of SMTPUTF8 (RFC 6531 §3.1).
+    /// 26 of SIZE (RFC 1870 §3), 17 of BODY (RFC 6152 §2), 10 of SMTPUTF8 (RFC 6531 §3.1), 116 of RET and ENVID (RFC 3461 §4.3,
+    /// §4.4), 11 of REQUIRETLS (RFC 8689 §2), 34 of HOLDUNTIL (RFC 4865 §4), 15 of MT-PRIORITY (RFC 6710 §4), 17 of BY
+    /// (RFC 2852 §3) and 500 of AUTH (RFC 4954 §3). Those of RCPT, 29 of NOTIFY and 507 of ORCPT (RFC 3461 §4.1, §4.2), are fewer.
     pub command_line_octets: usize,
+    /// Longest line of AUTH and of its exchange in octets, CRLF included: 12,288 of base64 (RFC 4954 §4).
+    pub auth_line_octets: usize,
     /// Longest path in octets, angle brackets included (RFC 5321 §4.5.3.1.3).
     pub path_octets: usize,
     /// Most recipients of a message; at least 100 (RFC 5321 §4.5.3.1.8).
@@ -37,6 +47,15 @@ pub struct Limits {
     pub received_lines: u32,
     /// The bad command after which a session ends. A message that was accepted sets the count to zero.
     pub bad_commands: u32,
+    /// The command without mail (any but RCPT, DATA, BDAT and QUIT) behind which a session ends. A message that was accepted sets the
+    /// count to zero.
+    pub idle_commands: u32,
+    /// The refused recipient with which a session ends. A message that was accepted sets the count to zero.
+    pub refused_recipients: u32,
+    /// The failure of AUTH with which a session ends.
+    pub auth_failures: u32,
+    /// How long a message may be held before its first attempt (RFC 4865).
+    pub hold: Duration,
     /// How long the server waits for the whole of the next command; at least 5 minutes (RFC 5321 §4.5.3.2.7).
     pub command_timeout: Duration,
     /// How long it waits for more content; the client's own limit is 3 minutes a block (RFC 5321 §4.5.3.2.5).
@@ -89,12 +108,17 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            command_line_octets: 512 + 26 + 17 + 10,
+            command_line_octets: 512 + 26 + 17 + 10 + 116 + 11 + 34 + 15 + 17 + 500,
+            auth_line_octets: 12_288 + 2,
             path_octets: 256,
             recipients: 1000,
             message_octets: 64 * 1024 * 1024,
             received_lines: 50,
             bad_commands: 20,
+            idle_commands: 100,
+            refused_recipients: 100,
+            auth_failures: 3,
+            hold: Duration::from_secs(30 * 24 * 3600),
             command_timeout: Duration::from_secs(300),
             content_timeout: Duration::from_secs(180),
             content_total_timeout: Duration::from_secs(3600),

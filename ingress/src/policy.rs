@@ -31,9 +31,9 @@ impl Policy {
         self.trusted_networks.iter().any(|network| network.contains(&ip))
     }
 
-    /// Whether a client may send to `recipient`.
-    pub(crate) fn may_relay(&self, trusted: bool, recipient: &Mailbox) -> bool {
-        trusted || self.relay_domains.contains(recipient.domain()) || self.is_own_postmaster(recipient)
+    /// Whether mail for `recipient` is taken from anybody.
+    pub(crate) fn is_ours(&self, recipient: &Mailbox) -> bool {
+        self.relay_domains.contains(recipient.domain()) || self.is_own_postmaster(recipient)
     }
 
     /// Every server takes mail for its postmaster (RFC 5321 §4.5.1).
@@ -41,6 +41,11 @@ impl Policy {
         self.own_domain.as_ref() == Some(recipient.domain())
             && recipient.local_part().eq_ignore_ascii_case("postmaster")
     }
+}
+
+/// What a sender gets who must say first who it is (RFC 4954 §6).
+pub(crate) fn authentication_required() -> Reply {
+    Reply::new(530, (7, 0), "authentication required")
 }
 
 /// What a recipient gets to whom the client may not send.
@@ -68,13 +73,10 @@ mod tests {
     }
 
     #[test]
-    fn trusted_clients_reach_any_domain_and_others_only_the_relay_domains() {
-        let (policy, far, near) =
-            (policy(), "a@far.example".parse().unwrap(), "a@EXAMPLE.org".parse().unwrap());
-        assert!(policy.may_relay(true, &far) && !policy.may_relay(false, &far));
-        assert!(policy.may_relay(false, &near));
-        assert!(policy.may_relay(false, &"Postmaster@edge.example".parse().unwrap()));
-        assert!(!policy.may_relay(false, &"root@edge.example".parse().unwrap()));
+    fn mail_is_taken_from_anybody_for_relay_domains_and_the_own_postmaster() {
+        let is_ours = |recipient: &str| policy().is_ours(&recipient.parse().unwrap());
+        assert!(is_ours("a@EXAMPLE.org") && is_ours("Postmaster@edge.example"));
+        assert!(!is_ours("a@far.example") && !is_ours("root@edge.example"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::edge::Edge;
 use crate::limits::{ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, LAST_WORDS};
 use crate::places::Places;
 use crate::smtp::Config;
-use crate::{Listener, Ports, Settings};
+use crate::{Listener, ListenerKind, Ports, Settings};
 
 /// Why the server cannot listen.
 #[derive(Debug, Error)]
@@ -39,10 +39,11 @@ pub struct Server {
 }
 
 /// A listening socket with what its sessions have in common.
-struct Door {
+pub(crate) struct Door {
     socket: TcpListener,
     address: SocketAddr,
-    config: Arc<Config>,
+    pub(crate) kind: ListenerKind,
+    pub(crate) config: Arc<Config>,
 }
 
 impl Server {
@@ -59,7 +60,7 @@ impl Server {
                 bare_lf: listener.bare_lf,
                 limits: settings.limits.clone(),
             };
-            Ok(Door { socket, address, config: Arc::new(config) })
+            Ok(Door { socket, address, kind: listener.kind, config: Arc::new(config) })
         };
         let doors = settings.listeners.iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self { edge: Arc::new(Edge::new(&settings, ports)), doors })
@@ -131,8 +132,7 @@ impl Door {
                             continue;
                         }
                     };
-                    let connection =
-                        Connection::new(stream, peer.ip(), Arc::clone(&self.config), Arc::clone(&edge));
+                    let connection = Connection::new(stream, peer.ip(), &self, Arc::clone(&edge));
                     let (edge, drain) = (Arc::clone(&edge), drain.clone());
                     sessions.spawn(async move {
                         let _open = Open::new(&edge);

@@ -16,7 +16,7 @@ pub struct Settings {
     pub hostname: String,
     /// Where it listens.
     pub listeners: Vec<Listener>,
-    /// Clients that may send to any domain, and whose mail is a submission.
+    /// Clients that may submit mail without a credential.
     pub trusted_networks: Vec<IpNet>,
     /// Domains that anyone may send to.
     pub relay_domains: Vec<Domain>,
@@ -42,8 +42,19 @@ impl Default for Settings {
 pub struct Listener {
     /// The address; port 0 lets the system choose one.
     pub address: SocketAddr,
+    /// Who speaks to it.
+    pub kind: ListenerKind,
     /// What a bare LF in content comes to.
     pub bare_lf: BareLf,
+}
+
+/// Who speaks to a listener, and where it takes mail to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListenerKind {
+    /// Clients that have authenticated or are in a trusted network hand in mail for anywhere (RFC 6409).
+    Submission,
+    /// Anybody hands in mail for recipients of ours.
+    Mx,
 }
 
 /// What the server needs of the world.

@@ -22,7 +22,7 @@ use super::needs::{needs, sweeps_packs};
 use super::{Part, Stores, cannot_listen};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::limits::PREPARE_JOBS_MAX;
-use crate::settings::{BareLf, Reader, Role, Settings};
+use crate::settings::{BareLf, Kind, Reader, Role, Settings};
 
 /// Every mistake in the URLs of these stores that can be found without opening them.
 pub(crate) fn check_stores(settings: &Settings, needs: Needs) -> Vec<Mistake> {
@@ -119,6 +119,10 @@ pub(super) async fn ingress(settings: &Settings, stores: &Stores) -> Outcome<(Ve
 fn ingress_settings(settings: &Settings) -> ingress::Settings {
     let listener = |listener: &crate::settings::Listener| ingress::Listener {
         address: listener.address,
+        kind: match listener.kind {
+            Kind::Submission => ingress::ListenerKind::Submission,
+            Kind::Mx => ingress::ListenerKind::Mx,
+        },
         bare_lf: match listener.bare_lf {
             BareLf::Refuse => ingress::BareLf::Refuse,
             BareLf::Crlf => ingress::BareLf::Crlf,

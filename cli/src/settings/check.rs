@@ -11,7 +11,7 @@ use shared::config::{Mistake, PREFIX, Section};
 use shared::wire::{Needs, Store};
 use workers::deliver::Route;
 
-use super::{Reader, Role, Settings, loopback};
+use super::{Kind, Reader, Role, Settings, loopback};
 use crate::limits::{
     IPV4_PREFIX_MIN, IPV6_PREFIX_MIN, MEMORY_OCTETS_MIN, MESSAGE_OCTETS_MIN, RECIPIENTS_MAX, RECIPIENTS_MIN,
     TIME_MIN,
@@ -115,7 +115,13 @@ impl Taken {
 
 /// A listener that the world can reach and a network that is the world make an open relay.
 fn check_relay(settings: &Settings, root: &mut Section<'_>) {
-    if settings.listeners.iter().all(|listener| listener.address.ip().is_loopback()) {
+    let takes_in = settings.listeners.iter().any(|listener| listener.kind == Kind::Mx);
+    if !settings.relay_domains.is_empty() && !takes_in {
+        let right = "set kind = \"mx\" for the listener that the world speaks to";
+        root.mistake("relay_domains", "no listener is of the kind that they are for", right);
+    }
+    let submits = settings.listeners.iter().filter(|listener| listener.kind == Kind::Submission);
+    if submits.into_iter().all(|listener| listener.address.ip().is_loopback()) {
         return;
     }
     for network in settings.trusted_networks.iter().filter(|network| is_the_world(network)) {

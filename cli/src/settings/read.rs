@@ -10,7 +10,7 @@ use shared::mail::Domain;
 use workers::deliver::{DomainRetry, RetrySettings, Route, Routes};
 
 use super::check::{ADDRESS_RIGHT, Taken, check, check_schedule, check_time};
-use super::{BareLf, Deliver, Listener, Log, Reader, Role, Roles, Settings, Stores, Timeouts};
+use super::{BareLf, Deliver, Kind, Listener, Log, Reader, Role, Roles, Settings, Stores, Timeouts};
 use crate::args::DATA;
 use crate::limits::{COMMITS_IN_BUCKET, STREAMED_OCTETS_IN_BUCKET};
 
@@ -81,7 +81,11 @@ fn listener(section: &mut Section<'_>, taken: &mut Taken) -> Listener {
     if let Some(wrong) = taken.claim(address) {
         section.mistake("address", wrong, ADDRESS_RIGHT);
     }
-    Listener { address, bare_lf: section.value("bare_lf", BareLf::Refuse) }
+    Listener {
+        address,
+        kind: section.value("kind", Kind::Submission),
+        bare_lf: section.value("bare_lf", BareLf::Refuse),
+    }
 }
 
 /// A route as the configuration writes it.

@@ -8,7 +8,10 @@ use shared::mail::Mailbox;
 fuzz_target!(|line: &[u8]| {
     let mailbox = match Command::parse(line, 256) {
         Ok(Command::Mail(mail)) => mail.from.mailbox().cloned(),
-        Ok(Command::Rcpt(ForwardPath::Mailbox(mailbox))) => Some(mailbox),
+        Ok(Command::Rcpt(rcpt)) => match rcpt.to {
+            ForwardPath::Mailbox(mailbox) => Some(mailbox),
+            ForwardPath::Postmaster => None,
+        },
         Ok(Command::Ehlo(name) | Command::Helo(name)) => {
             assert!(!name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()));
             None

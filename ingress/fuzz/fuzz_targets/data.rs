@@ -2,27 +2,26 @@
 //! what a bare LF comes to and the size of the pieces.
 #![no_main]
 
-use ingress::Limits;
-use ingress::smtp::{BareLf, Decoder, Fault};
+use ingress::smtp::{BareLf, ContentLimits, Decoder, Fault};
 use libfuzzer_sys::fuzz_target;
 
 type Decoded = (bool, usize, Option<Fault>, Vec<u8>);
 
 fn decode(bare_lf: BareLf, input: &[u8], piece: usize) -> Decoded {
-    let limits = Limits { message_octets: 200, received_lines: 2, ..Limits::default() };
-    let mut decoder = Decoder::new(bare_lf, &limits);
+    let limits = ContentLimits { octets: 200, received_lines: 2 };
+    let mut decoder = Decoder::new(bare_lf, limits);
     let (mut content, mut used, mut ended) = (Vec::new(), 0, false);
     for mut piece in input.chunks(piece) {
         let before = piece.len();
         ended = decoder.decode(&mut piece, &mut content);
         used += before - piece.len();
-        assert!(content.len() as u64 <= limits.message_octets);
+        assert!(content.len() as u64 <= limits.octets);
         if ended {
             break;
         }
         assert!(piece.is_empty());
     }
-    let fault = decoder.fault();
+    let fault = decoder.content().fault();
     (ended, used, fault, if fault.is_none() { content } else { Vec::new() })
 }
 

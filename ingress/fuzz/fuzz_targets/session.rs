@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use ingress::Limits;
-use ingress::smtp::{Action, BareLf, Config, Output, Session, Setback, Verdict};
+use ingress::smtp::{Action, BareLf, Config, Encryption, Offer, Output, Session, Setback, Terms, Verdict};
 use libfuzzer_sys::fuzz_target;
 use shared::mail::{Envelope, MessageId, PackId, Reply, Timestamp};
 
@@ -18,19 +18,48 @@ struct Heard {
 
 fn converse(config: &Arc<Config>, fails: bool, pieces: std::slice::Chunks<'_, u8>) -> Heard {
     let (mut heard, mut out) = (Heard::default(), Output::default());
-    let mut session = Session::begin(Arc::clone(config), &mut out);
+    let offer = Offer {
+        encryption: Encryption::Offered,
+        mechanisms: vec!["PLAIN"],
+        mechanisms_under_tls: false,
+        submission: true,
+        xclient: true,
+    };
+    let mut session = Session::begin(Arc::clone(config), offer.clone(), Timestamp::from_millis(0), &mut out);
     for mut input in pieces {
         loop {
             match session.step(&mut input, &mut out) {
                 Action::Read => break,
                 Action::Flush | Action::Begin => {}
-                Action::CheckRecipient(mailbox) => {
+                // what comes behind it would be a handshake
+                Action::StartTls => heard.closed = true,
+                Action::Authenticate(_, None) => session.challenge(b"", &mut out),
+                Action::Authenticate(_, Some(response)) | Action::Respond(response) => {
+                    if response.0.starts_with(b"x") {
+                        heard.closed |= session.denied(Reply::new(535, (7, 8), "failed"), &mut out).is_some();
+                    } else {
+                        session.authenticated(&mut out);
+                    }
+                }
+                Action::Relocate(_) => {
+                    heard.closed |= session.relocated(Ok(offer.clone()), &mut out).is_some();
+                }
+                Action::CheckSender(mail) => {
+                    let verdict = match mail.from.mailbox() {
+                        Some(mailbox) if mailbox.local_part().starts_with('x') => {
+                            Err(Reply::new(553, (7, 1), "not yours"))
+                        }
+                        _ => Ok(Terms { recipients: 3, message_octets: 200 }),
+                    };
+                    session.sender(verdict, &mut out);
+                }
+                Action::CheckRecipient(rcpt, mailbox) => {
                     let verdict = if mailbox.local_part().starts_with('x') {
                         Verdict::Refuse(Reply::new(550, (7, 1), "relaying denied"))
                     } else {
                         Verdict::Accept
                     };
-                    session.recipient(mailbox, verdict, &mut out);
+                    heard.closed |= session.recipient(*rcpt, mailbox, verdict, &mut out).is_some();
                 }
                 Action::Discard => assert!(out.content.is_empty()),
                 Action::Commit(envelope, _) => {
@@ -39,13 +68,13 @@ fn converse(config: &Arc<Config>, fails: bool, pieces: std::slice::Chunks<'_, u8
                     let id = MessageId { pack: PackId::derived(Timestamp::from_millis(0), ""), n: 0 };
                     session.committed(if fails { Err(Setback::NotDurable) } else { Ok(id) }, &mut out);
                 }
-                Action::Close => {
-                    heard.closed = true;
-                    break;
-                }
+                Action::Close => heard.closed = true,
             }
             heard.replies.append(&mut out.replies);
-            assert!(session.held() <= 2 * config.limits.command_line_octets);
+            assert!(session.held() <= 2 * config.limits.auth_line_octets);
+            if heard.closed {
+                break;
+            }
         }
         heard.replies.append(&mut out.replies);
         assert!(out.content.len() as u64 <= config.limits.message_octets);

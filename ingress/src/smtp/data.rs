@@ -1,41 +1,15 @@
 //! The content behind DATA: dot transparency and the end of the message (RFC 5321 §4.5.2, §4.1.1.4).
 
 use memchr::memchr2;
-use shared::mail::ContentFacts;
 
-use super::facts::Observer;
-use crate::Limits;
-
-/// What a bare LF in content comes to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum BareLf {
-    /// The message is refused with 550 5.6.0 (RFC 5321 §2.3.8).
-    #[default]
-    Refuse,
-    /// It is taken for a line end and made CRLF. It still does not end a message.
-    Crlf,
-}
-
-/// Why a message cannot be taken, whatever its envelope.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// It has a CR or LF that is not part of a CRLF.
-    BareLineEnd,
-    /// It is longer than the limit.
-    TooLarge,
-    /// It has been through too many servers.
-    Loop,
-}
+use super::content::{BareLf, Content, ContentLimits};
 
 /// Decodes the content of one message. Its result does not depend on how the input is cut into pieces.
 #[derive(Debug)]
 pub struct Decoder {
     bare_lf: BareLf,
-    octets_max: u64,
-    received_max: u32,
     state: State,
-    bare: bool,
-    observer: Observer,
+    content: Content,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -55,15 +29,13 @@ enum State {
 
 impl Decoder {
     /// A decoder at the beginning of a message; the CRLF of the DATA line stands before it.
-    pub fn new(bare_lf: BareLf, limits: &Limits) -> Self {
-        Self {
-            bare_lf,
-            octets_max: limits.message_octets,
-            received_max: limits.received_lines,
-            state: State::LineStart,
-            bare: false,
-            observer: Observer::default(),
-        }
+    pub fn new(bare_lf: BareLf, limits: ContentLimits) -> Self {
+        Self { bare_lf, state: State::LineStart, content: Content::new(limits) }
+    }
+
+    /// What is known of the content, as far as it has been read.
+    pub fn content(&self) -> &Content {
+        &self.content
     }
 
     /// Takes what belongs to the message off the front of `input`, and tells whether the message has ended. Decoded octets
@@ -93,11 +65,11 @@ impl Decoder {
                     at += 1;
                 }
                 (State::Cr, _) => {
-                    self.bare = true;
+                    self.content.found_bare_line_end();
                     self.state = State::Text;
                 }
                 (State::LineStart | State::LineStartBare, b'.') => {
-                    self.pass(&bytes[run..at], content);
+                    self.content.pass(&bytes[run..at], content);
                     self.state =
                         if matches!(self.state, State::LineStart) { State::Dot } else { State::Text };
                     at += 1;
@@ -113,14 +85,14 @@ impl Decoder {
                     return true;
                 }
                 (State::DotCr, _) => {
-                    self.bare = true;
-                    self.pass(b"\r", content);
+                    self.content.found_bare_line_end();
+                    self.content.pass(b"\r", content);
                     self.state = State::Text;
                 }
                 (State::LineStart | State::LineStartBare | State::Dot, _) => self.state = State::Text,
             }
         }
-        self.pass(&bytes[run..], content);
+        self.content.pass(&bytes[run..], content);
         *input = &[];
         false
     }
@@ -129,64 +101,34 @@ impl Decoder {
     fn bare_lf(&mut self, run: &[u8], content: &mut Vec<u8>) {
         match self.bare_lf {
             BareLf::Refuse => {
-                self.bare = true;
-                self.pass(run, content);
+                self.content.found_bare_line_end();
+                self.content.pass(run, content);
             }
             BareLf::Crlf => {
-                self.pass(&run[..run.len() - 1], content);
-                self.pass(b"\r\n", content);
+                self.content.pass(&run[..run.len() - 1], content);
+                self.content.pass(b"\r\n", content);
                 self.state = State::LineStartBare;
             }
         }
-    }
-
-    fn pass(&mut self, bytes: &[u8], content: &mut Vec<u8>) {
-        self.observer.observe(bytes);
-        if self.fault().is_none() {
-            content.extend_from_slice(bytes);
-        }
-    }
-
-    /// Why the message cannot be taken, as far as it has been read. Of several faults it is always the same one.
-    pub fn fault(&self) -> Option<Fault> {
-        if self.bare {
-            Some(Fault::BareLineEnd)
-        } else if self.observer.octets() > self.octets_max {
-            Some(Fault::TooLarge)
-        } else if self.observer.received_lines() > self.received_max {
-            Some(Fault::Loop)
-        } else {
-            None
-        }
-    }
-
-    /// What the content is like, as far as it has been read.
-    pub fn facts(&self) -> ContentFacts {
-        self.observer.facts()
-    }
-
-    /// How many octets have been decoded.
-    pub fn octets(&self) -> u64 {
-        self.observer.octets()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::content::Fault;
     use super::*;
 
     type Decoded = (Vec<u8>, Option<Fault>, usize);
 
     /// Content, fault, and how much of the input is left behind the end.
     fn decode(bare_lf: BareLf, pieces: &[&[u8]]) -> Option<Decoded> {
-        let limits = Limits { message_octets: 40, received_lines: 1, ..Limits::default() };
-        let mut decoder = Decoder::new(bare_lf, &limits);
+        let mut decoder = Decoder::new(bare_lf, ContentLimits { octets: 40, received_lines: 1 });
         let mut content = Vec::new();
         for (n, piece) in pieces.iter().enumerate() {
             let mut input = *piece;
             if decoder.decode(&mut input, &mut content) {
                 let left = input.len() + pieces[n + 1..].iter().map(|piece| piece.len()).sum::<usize>();
-                let fault = decoder.fault();
+                let fault = decoder.content().fault();
                 return Some((if fault.is_none() { content } else { Vec::new() }, fault, left));
             }
             assert!(input.is_empty());

@@ -2,6 +2,9 @@
 
 use memchr::{memchr, memchr_iter};
 
+/// What the only command begins with that has a longer line than others (RFC 4954 §4).
+const AUTH: &[u8; 5] = b"AUTH ";
+
 /// One line, without its CRLF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line<'a> {
@@ -17,6 +20,9 @@ pub enum Line<'a> {
 #[derive(Debug)]
 pub struct Splitter {
     octets_max: usize,
+    /// For AUTH and for the lines of its exchange.
+    auth_octets_max: usize,
+    in_exchange: bool,
     /// The beginning of a line whose end has not come yet.
     carry: Vec<u8>,
     /// Whether `carry` was given out as a line and is to be forgotten.
@@ -27,9 +33,35 @@ pub struct Splitter {
 }
 
 impl Splitter {
-    /// A splitter of lines of up to `octets_max` octets, CRLF included.
-    pub fn new(octets_max: usize) -> Self {
-        Self { octets_max, carry: Vec::new(), given: false, too_long: false, bare: false, after_cr: false }
+    /// A splitter of lines of up to `octets_max` octets, CRLF included, and of `auth_octets_max` where they are part of AUTH.
+    pub fn new(octets_max: usize, auth_octets_max: usize) -> Self {
+        Self {
+            octets_max,
+            auth_octets_max,
+            in_exchange: false,
+            carry: Vec::new(),
+            given: false,
+            too_long: false,
+            bare: false,
+            after_cr: false,
+        }
+    }
+
+    /// Whether the next line belongs to an exchange of AUTH.
+    pub fn in_exchange(&mut self, is: bool) {
+        self.in_exchange = is;
+    }
+
+    fn is_over(&self, bytes: &[u8]) -> bool {
+        let octets = self.carry.len() + bytes.len();
+        if octets <= self.octets_max {
+            return false;
+        }
+        let is_auth = || {
+            let start = self.carry.iter().chain(bytes).take(AUTH.len());
+            start.zip(AUTH).all(|(byte, letter)| byte.eq_ignore_ascii_case(letter))
+        };
+        octets > self.auth_octets_max || !(self.in_exchange || is_auth())
     }
 
     /// Whether the next octet begins a line.
@@ -62,7 +94,7 @@ impl Splitter {
     }
 
     fn complete<'s, 'i: 's>(&'s mut self, tail: &'i [u8]) -> Line<'s> {
-        let too_long = self.too_long || self.carry.len() + tail.len() > self.octets_max;
+        let too_long = self.too_long || self.is_over(tail);
         let bare = self.bare;
         (self.too_long, self.bare, self.after_cr) = (false, false, false);
         let with_end = if self.carry.is_empty() {
@@ -84,7 +116,7 @@ impl Splitter {
     fn keep(&mut self, bytes: &[u8]) {
         let Some(last) = bytes.last() else { return };
         self.after_cr = *last == b'\r';
-        self.too_long |= self.carry.len() + bytes.len() > self.octets_max;
+        self.too_long |= self.is_over(bytes);
         if self.too_long {
             self.carry = Vec::new();
         } else {
@@ -98,7 +130,7 @@ mod tests {
     use super::*;
 
     fn lines(pieces: &[&[u8]]) -> Vec<String> {
-        let mut splitter = Splitter::new(12);
+        let mut splitter = Splitter::new(12, 16);
         let mut lines = Vec::new();
         for piece in pieces {
             let mut input = *piece;
@@ -108,7 +140,7 @@ mod tests {
                     other => format!("{other:?}"),
                 });
             }
-            assert!(input.is_empty() && splitter.held() <= 24);
+            assert!(input.is_empty() && splitter.held() <= 32);
         }
         lines
     }
@@ -127,8 +159,17 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_auth_may_be_longer() {
+        assert_eq!(lines(&[b"auth 012345678\r\n", b"AUTH 0123456789\r\n"]), ["auth 012345678", "TooLong"]);
+        assert_eq!(
+            lines(&[b"AU", b"TH 01234", b"5678\r", b"\n", b"AUTX 012345678\r\n"]),
+            ["AUTH 012345678", "TooLong"]
+        );
+    }
+
+    #[test]
     fn every_split_of_the_input_gives_the_same_lines() {
-        let input = b"NOOP\r\nA\nB\r\n\r\n0123456789abc\r\nC\rD\r\nlast\r\n";
+        let input = b"NOOP\r\nA\nB\r\n\r\n0123456789abc\r\nAUTH 01234567\r\nC\rD\r\nlast\r\n";
         let whole = lines(&[input]);
         for a in 0..input.len() {
             for b in a..input.len() {

@@ -1,19 +1,15 @@
 //! What the server says. Enhanced codes are those of RFC 3463; the texts tell a stranger nothing but what to do.
 
+use std::time::Duration;
+
 use shared::mail::{MessageId, Reply};
 
 use super::command::CommandError;
-use super::data::Fault;
+use super::content::Fault;
 use super::session::Setback;
 
 pub(super) fn greeting(hostname: &str) -> Reply {
     Reply::plain(220, format!("{hostname} ESMTP Spoolway"))
-}
-
-pub(super) fn ehlo(hostname: &str, message_octets: u64) -> Reply {
-    let text =
-        format!("{hostname}\nPIPELINING\nSIZE {message_octets}\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES");
-    Reply::plain(250, text)
 }
 
 pub(super) fn helo(hostname: &str) -> Reply {
@@ -46,7 +42,11 @@ pub(super) fn cannot_verify() -> Reply {
 }
 
 pub(super) fn help() -> Reply {
-    Reply::new(214, (0, 0), "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT; see RFC 5321")
+    Reply::new(
+        214,
+        (0, 0),
+        "EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT; see RFC 5321",
+    )
 }
 
 pub(super) fn bye() -> Reply {
@@ -77,6 +77,75 @@ pub(super) fn bare_line_end() -> Reply {
     Reply::new(500, (5, 2), "bare CR or LF in a command, lines end with CRLF")
 }
 
+pub(super) fn chunk_size() -> Reply {
+    Reply::new(
+        501,
+        (5, 4),
+        "syntax: BDAT octets [LAST]; closing the connection, as the next command cannot be found",
+    )
+}
+
+pub(super) fn chunk_ok(octets: u64) -> Reply {
+    Reply::new(250, (0, 0), format!("{octets} octets received"))
+}
+
+/// RFC 3207 §4.
+pub(super) fn ready_for_tls() -> Reply {
+    Reply::new(220, (0, 0), "ready to start TLS")
+}
+
+pub(super) fn tls_unasked() -> Reply {
+    Reply::new(500, (5, 2), "this port does not begin with TLS")
+}
+
+pub(super) fn require_tls_needs_tls() -> Reply {
+    Reply::new(530, (7, 10), "REQUIRETLS needs TLS, send STARTTLS first")
+}
+
+pub(super) fn authenticated() -> Reply {
+    Reply::new(235, (7, 0), "authenticated")
+}
+
+pub(super) fn auth_needs_tls() -> Reply {
+    Reply::new(538, (7, 11), "AUTH needs TLS, send STARTTLS first")
+}
+
+pub(super) fn unknown_mechanism() -> Reply {
+    Reply::new(504, (5, 4), "unknown authentication mechanism")
+}
+
+pub(super) fn auth_cancelled() -> Reply {
+    Reply::new(501, (7, 0), "authentication cancelled")
+}
+
+pub(super) fn not_base64() -> Reply {
+    Reply::new(501, (5, 2), "not base64")
+}
+
+pub(super) fn auth_line_too_long() -> Reply {
+    Reply::new(500, (5, 6), "line too long")
+}
+
+pub(super) fn too_many_auth_failures() -> Reply {
+    Reply::new(421, (7, 0), "too many failed logins, closing the connection")
+}
+
+pub(super) fn too_many_idle_commands() -> Reply {
+    Reply::new(421, (7, 0), "too many commands without mail, closing the connection")
+}
+
+pub(super) fn too_many_refused_recipients() -> Reply {
+    Reply::new(421, (7, 0), "too many recipients refused, closing the connection")
+}
+
+pub(super) fn held_too_long(most: Duration) -> Reply {
+    Reply::new(501, (5, 4), format!("a message is held for {} seconds at most", most.as_secs()))
+}
+
+pub(super) fn held_beyond_its_time() -> Reply {
+    Reply::new(501, (5, 4), "the message would be held until after BY has it returned")
+}
+
 pub(super) fn not_smtp() -> Reply {
     Reply::new(500, (5, 2), "this is an SMTP server")
 }
@@ -105,8 +174,9 @@ pub(super) fn no_utf8() -> Reply {
     Reply::new(553, (6, 7), "addresses outside ASCII need SMTPUTF8")
 }
 
-pub(super) fn setback(setback: Setback) -> Reply {
+pub(super) fn setback(setback: &Setback) -> Reply {
     match setback {
+        Setback::Refused(reply) => (**reply).clone(),
         Setback::NoMemory => Reply::new(452, (3, 1), "no room for the message now, try again later"),
         Setback::NotDurable => Reply::new(451, (3, 0), "not queued, try again later"),
     }
@@ -124,6 +194,8 @@ pub(super) fn command_error(error: CommandError) -> Reply {
     match error {
         CommandError::Unknown => Reply::new(500, (5, 1), "unknown command"),
         CommandError::Http => not_smtp(),
+        CommandError::ChunkSize => chunk_size(),
+        CommandError::Base64 => not_base64(),
         CommandError::Malformed => Reply::new(500, (5, 2), "malformed command"),
         CommandError::Form(form) => Reply::new(501, (5, 4), format!("syntax: {form}")),
         CommandError::Sender => Reply::new(501, (1, 7), "malformed sender address"),

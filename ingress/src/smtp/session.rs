@@ -1,14 +1,24 @@
 //! The state of one SMTP session (RFC 5321 §4.1.4): octets in, replies and actions out.
 
+mod auth;
+mod content;
+mod offer;
+mod transaction;
+
 use std::sync::Arc;
 
-use shared::mail::{ContentFacts, Envelope, Mailbox, MessageId, Recipient, Reply, ReplyClass};
+use shared::mail::{ContentFacts, Envelope, Mailbox, Reply, ReplyClass, Timestamp};
 
-use super::command::{Command, CommandError, ForwardPath, Mail};
-use super::data::{BareLf, Decoder};
+use super::command::{Command, CommandError, Mail, Rcpt, Response, XClient};
+use super::content::BareLf;
 use super::line::{Line, Splitter};
 use super::replies;
 use crate::Limits;
+
+use content::Receiving;
+pub use offer::{Encryption, Offer};
+pub use transaction::Terms;
+use transaction::Transaction;
 
 /// What all sessions of a listener have in common.
 #[derive(Debug, Clone)]
@@ -48,11 +58,21 @@ pub enum Action {
     Read,
     /// Write the replies, then go on with the rest of the input.
     Flush,
+    /// Write the replies, throw away all input there is (RFC 3207 §4.2), and shake hands. Then call [`Session::secured`].
+    StartTls,
+    /// Begin an exchange and call [`Session::challenge`], [`Session::authenticated`] or [`Session::denied`].
+    Authenticate(String, Option<Response>),
+    /// Go on with the exchange, likewise.
+    Respond(Response),
+    /// A trusted proxy says for whom it speaks. Call [`Session::relocated`].
+    Relocate(Box<XClient>),
+    /// Decide on a sender and call [`Session::sender`].
+    CheckSender(Box<Mail>),
     /// Decide on a recipient and call [`Session::recipient`].
-    CheckRecipient(Mailbox),
+    CheckRecipient(Box<Rcpt>, Mailbox),
     /// Write the replies; content comes next.
     Begin,
-    /// The content has ended and is to be thrown away; the client has been told why.
+    /// What has come of a message's content is to be thrown away; the client has been told why, or has asked for it.
     Discard,
     /// The content has ended. Make it durable and call [`Session::committed`].
     Commit(Envelope, ContentFacts),
@@ -69,27 +89,35 @@ pub enum Verdict {
     Refuse(Reply),
 }
 
-/// Why a message that is in order cannot be taken now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a message that is in order cannot be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Setback {
     /// There is no memory for it.
     NoMemory,
     /// It is not known to be durable.
     NotDurable,
+    /// A policy refuses it with this reply.
+    Refused(Box<Reply>),
 }
 
-/// One session. Its replies and actions depend on the octets alone, not on how they are cut into pieces.
+/// One session. Its replies and actions depend on the octets and the answers it is given alone, not on how the octets are cut into
+/// pieces.
 #[derive(Debug)]
 pub struct Session {
     config: Arc<Config>,
+    offer: Offer,
+    now: Timestamp,
     splitter: Splitter,
     hello: Option<Hello>,
-    transaction: Option<Box<Envelope>>,
+    authenticated: bool,
+    /// A MAIL that is in order and not decided on yet.
+    asked: Option<Box<Mail>>,
+    transaction: Option<Box<Transaction>>,
     phase: Phase,
-    bad_commands: u32,
-    /// Whether the last MAIL was refused. With PIPELINING its RCPTs and DATA are on their way already, and no mistakes of the client
-    /// (RFC 2920 §3.1).
-    mail_refused: bool,
+    counts: Counts,
+    /// Whether the last MAIL was refused, or the message given up. With PIPELINING what follows is on its way already, and no mistake
+    /// of the client (RFC 2920 §3.1).
+    given_up: bool,
     lines: u64,
     content_octets: u64,
     draining: bool,
@@ -101,67 +129,69 @@ struct Hello {
     extended: bool,
 }
 
-#[derive(Debug)]
-enum Phase {
-    Commands,
-    Content(Box<Content>),
-    Closed,
+/// What makes a session end once there is too much of it. A message that was accepted sets all but one to zero.
+#[derive(Debug, Default)]
+struct Counts {
+    bad_commands: u32,
+    idle_commands: u32,
+    refused_recipients: u32,
+    /// Failures of AUTH, which no message makes good.
+    auth_failures: u32,
 }
 
 #[derive(Debug)]
-struct Content {
-    decoder: Decoder,
-    setback: Option<Setback>,
+enum Phase {
+    Commands,
+    /// Within an exchange of AUTH; the next line is a response.
+    Exchange,
+    /// Behind DATA.
+    Data,
+    /// Within a chunk of which so many octets are still to come.
+    Chunk {
+        left: u64,
+        last: bool,
+        octets: u64,
+        refusal: Option<Box<Reply>>,
+    },
+    Closed,
 }
 
 impl Session {
     /// A session that begins: the greeting is the first reply.
-    pub fn begin(config: Arc<Config>, out: &mut Output) -> Self {
+    pub fn begin(config: Arc<Config>, offer: Offer, now: Timestamp, out: &mut Output) -> Self {
         out.say(replies::greeting(&config.hostname));
         Self {
-            splitter: Splitter::new(config.limits.command_line_octets),
+            splitter: Splitter::new(config.limits.command_line_octets, config.limits.auth_line_octets),
             config,
+            offer,
+            now,
             hello: None,
+            authenticated: false,
+            asked: None,
             transaction: None,
             phase: Phase::Commands,
-            bad_commands: 0,
-            mail_refused: false,
+            counts: Counts::default(),
+            given_up: false,
             lines: 0,
             content_octets: 0,
             draining: false,
         }
     }
 
+    /// Tells the session what time it is.
+    pub fn set_time(&mut self, now: Timestamp) {
+        self.now = now;
+    }
+
     /// Takes from the front of `input` what can be dealt with before the caller has to do something.
     pub fn step(&mut self, input: &mut &[u8], out: &mut Output) -> Action {
         loop {
-            match self.phase {
-                Phase::Closed => return Action::Close,
-                Phase::Content(_) => return self.content(input, out),
-                Phase::Commands => {}
-            }
-            if out.replies.len() >= self.config.limits.replies_octets {
-                return Action::Flush;
-            }
-            if self.splitter.is_at_start() && input.first() == Some(&TLS_HANDSHAKE) {
-                return self.close(replies::not_smtp(), out);
-            }
-            let parsed = match self.splitter.next(input) {
-                None => return Action::Read,
-                Some(Line::TooLong) => Err(replies::line_too_long()),
-                Some(Line::Bare) => Err(replies::bare_line_end()),
-                Some(Line::Text(line)) => match Command::parse(line, self.config.limits.path_octets) {
-                    Err(CommandError::Http) => return self.close(replies::not_smtp(), out),
-                    parsed => {
-                        self.mail_refused |= parsed.is_err() && is_mail(line);
-                        parsed.map_err(replies::command_error)
-                    }
-                },
-            };
-            self.lines += 1;
-            let action = match parsed {
-                Ok(command) => self.command(command, out),
-                Err(reply) => self.bad(reply, out),
+            let action = match self.phase {
+                Phase::Closed => Some(Action::Close),
+                Phase::Data => Some(self.data_content(input, out)),
+                Phase::Chunk { .. } => self.chunk_content(input, out),
+                Phase::Exchange => self.exchange_line(input, out),
+                Phase::Commands => self.command_line(input, out),
             };
             if let Some(action) = action {
                 return action;
@@ -169,19 +199,58 @@ impl Session {
         }
     }
 
+    fn command_line(&mut self, input: &mut &[u8], out: &mut Output) -> Option<Action> {
+        if out.replies.len() >= self.config.limits.replies_octets {
+            return Some(Action::Flush);
+        }
+        if self.splitter.is_at_start() && input.first() == Some(&TLS_HANDSHAKE) {
+            return Some(self.close(replies::tls_unasked(), out));
+        }
+        let parsed = match self.splitter.next(input) {
+            None => return Some(Action::Read),
+            Some(Line::TooLong) => Err(replies::line_too_long()),
+            Some(Line::Bare) => Err(replies::bare_line_end()),
+            Some(Line::Text(line)) => match Command::parse(line, self.config.limits.path_octets) {
+                Err(CommandError::Http) => return Some(self.close(replies::not_smtp(), out)),
+                // where the next command begins, nobody can tell
+                Err(CommandError::ChunkSize) => return Some(self.close(replies::chunk_size(), out)),
+                parsed => {
+                    self.given_up |= parsed.is_err() && is_mail(line);
+                    parsed.map_err(replies::command_error)
+                }
+            },
+        };
+        self.lines += 1;
+        match parsed {
+            Ok(command) => self.command(command, out),
+            Err(reply) => self.bad(reply, out),
+        }
+    }
+
     fn command(&mut self, command: Command, out: &mut Output) -> Option<Action> {
         if self.draining && self.transaction.is_none() && command != Command::Quit {
             return Some(self.close(replies::shutting_down(), out));
         }
+        let carries_mail = matches!(command, Command::Rcpt(_) | Command::Data | Command::Bdat(_));
+        if !carries_mail && command != Command::Quit {
+            self.counts.idle_commands += 1;
+            if self.counts.idle_commands > self.config.limits.idle_commands {
+                return Some(self.close(replies::too_many_idle_commands(), out));
+            }
+        }
         match command {
-            Command::Ehlo(name) => self.hello(name, true, out),
-            Command::Helo(name) => self.hello(name, false, out),
+            Command::Ehlo(name) => return self.hello(name, true, out),
+            Command::Helo(name) => return self.hello(name, false, out),
+            Command::StartTls => return self.start_tls(out),
+            Command::Auth(auth) => return self.auth(auth, out),
+            Command::XClient(said) => return self.xclient(said, out),
             Command::Mail(mail) => return self.mail(mail, out),
-            Command::Rcpt(path) => return self.rcpt(path, out),
+            Command::Rcpt(rcpt) => return self.rcpt(rcpt, out),
             Command::Data => return self.data(out),
+            Command::Bdat(chunk) => return self.chunk(chunk, out),
             Command::Rset => {
-                (self.transaction, self.mail_refused) = (None, false);
                 out.say(replies::ok());
+                return self.reset(out);
             }
             Command::Noop => out.say(replies::ok()),
             Command::Help => out.say(replies::help()),
@@ -193,137 +262,68 @@ impl Session {
     }
 
     /// EHLO and HELO also do what RSET does (RFC 5321 §4.1.4).
-    fn hello(&mut self, name: String, extended: bool, out: &mut Output) {
-        (self.transaction, self.mail_refused) = (None, false);
-        self.hello = Some(Hello { name, extended });
+    fn hello(&mut self, name: String, extended: bool, out: &mut Output) -> Option<Action> {
         let Config { hostname, limits, .. } = &*self.config;
-        out.say(if extended {
-            replies::ehlo(hostname, limits.message_octets)
-        } else {
-            replies::helo(hostname)
-        });
+        out.say(if extended { self.offer.ehlo(hostname, limits, self.now) } else { replies::helo(hostname) });
+        self.hello = Some(Hello { name, extended });
+        self.reset(out)
     }
 
-    fn mail(&mut self, mail: Mail, out: &mut Output) -> Option<Action> {
-        let action = self.begin_transaction(mail, out);
-        self.mail_refused = self.transaction.is_none();
-        action
+    /// Ends the transaction, if there is one; what chunks have brought of its content goes.
+    fn reset(&mut self, out: &mut Output) -> Option<Action> {
+        self.given_up = false;
+        let transaction = self.transaction.take();
+        transaction.and_then(|transaction| transaction.receiving)?;
+        out.content = Vec::new();
+        Some(Action::Discard)
     }
 
-    fn begin_transaction(&mut self, mail: Mail, out: &mut Output) -> Option<Action> {
-        let Some(hello) = &self.hello else {
-            return self.bad(replies::out_of_order("send EHLO first"), out);
-        };
+    /// RFC 3207 §4.
+    fn start_tls(&mut self, out: &mut Output) -> Option<Action> {
+        match self.offer.encryption {
+            Encryption::None => self.bad(replies::not_implemented(), out),
+            Encryption::Active => self.bad(replies::out_of_order("TLS is active already"), out),
+            Encryption::Offered => {
+                out.say(replies::ready_for_tls());
+                Some(Action::StartTls)
+            }
+        }
+    }
+
+    /// Answers [`Action::StartTls`]: hands have been shaken, and the session starts anew, without a greeting. What was known of the
+    /// client is forgotten (RFC 3207 §4.2).
+    pub fn secured(&mut self, offer: Offer) {
+        self.start_anew(offer);
+    }
+
+    fn start_anew(&mut self, offer: Offer) {
+        self.offer = offer;
+        (self.hello, self.authenticated, self.asked) = (None, false, None);
+        (self.transaction, self.given_up, self.phase) = (None, false, Phase::Commands);
+        self.splitter =
+            Splitter::new(self.config.limits.command_line_octets, self.config.limits.auth_line_octets);
+    }
+
+    fn xclient(&mut self, said: Box<XClient>, out: &mut Output) -> Option<Action> {
+        if !self.offer.xclient {
+            return self.bad(replies::not_implemented(), out);
+        }
         if self.transaction.is_some() {
             return self.bad(replies::out_of_order("a transaction is open, send RSET first"), out);
         }
-        if mail.extended && !hello.extended {
-            return self.bad(replies::not_extended(), out);
-        }
-        if mail.size.is_some_and(|size| size > self.config.limits.message_octets) {
-            out.say(replies::too_large());
-            return None;
-        }
-        self.transaction =
-            Some(Box::new(Envelope { from: mail.from, recipients: Vec::new(), options: mail.options }));
-        out.say(replies::sender_ok());
-        None
+        Some(Action::Relocate(said))
     }
 
-    fn rcpt(&mut self, path: ForwardPath, out: &mut Output) -> Option<Action> {
-        let Some(envelope) = &self.transaction else {
-            return self.without_mail(out);
-        };
-        let mailbox = match path {
-            ForwardPath::Mailbox(mailbox) => mailbox,
-            ForwardPath::Postmaster => {
-                match Mailbox::parse(&format!("postmaster@{}", self.config.hostname)) {
-                    Ok(mailbox) => mailbox,
-                    Err(_) => return self.bad(replies::command_error(CommandError::Recipient), out),
-                }
+    /// Answers [`Action::Relocate`]: the session starts anew, with a greeting, for the client that was named; or the client is
+    /// refused with a reply.
+    pub fn relocated(&mut self, offer: Result<Offer, Reply>, out: &mut Output) -> Option<Action> {
+        match offer {
+            Ok(offer) => {
+                self.start_anew(offer);
+                out.say(replies::greeting(&self.config.hostname));
+                None
             }
-        };
-        if !envelope.options.smtputf8 && !mailbox.is_ascii() {
-            out.say(replies::no_utf8());
-            return None;
-        }
-        if envelope.recipients.iter().any(|recipient| recipient.address == mailbox) {
-            out.say(replies::recipient_ok());
-            return None;
-        }
-        if envelope.recipients.len() >= self.config.limits.recipients {
-            out.say(replies::too_many_recipients());
-            return None;
-        }
-        Some(Action::CheckRecipient(mailbox))
-    }
-
-    /// Answers [`Action::CheckRecipient`].
-    pub fn recipient(&mut self, mailbox: Mailbox, verdict: Verdict, out: &mut Output) {
-        match (verdict, &mut self.transaction) {
-            (Verdict::Accept, Some(envelope)) => {
-                envelope.recipients.push(Recipient::from(mailbox));
-                out.say(replies::recipient_ok());
-            }
-            (Verdict::Refuse(reply), _) => out.say(reply),
-            (Verdict::Accept, None) => out.say(replies::out_of_order("send MAIL first")),
-        }
-    }
-
-    fn data(&mut self, out: &mut Output) -> Option<Action> {
-        let Some(envelope) = &self.transaction else {
-            return self.without_mail(out);
-        };
-        if envelope.recipients.is_empty() {
-            out.say(replies::no_recipients());
-            return None;
-        }
-        let decoder = Decoder::new(self.config.bare_lf, &self.config.limits);
-        self.phase = Phase::Content(Box::new(Content { decoder, setback: None }));
-        out.say(replies::begin_content());
-        Some(Action::Begin)
-    }
-
-    fn content(&mut self, input: &mut &[u8], out: &mut Output) -> Action {
-        let Phase::Content(content) = &mut self.phase else { return Action::Read };
-        let ended = content.decoder.decode(input, &mut out.content);
-        if content.decoder.fault().is_some() || content.setback.is_some() {
-            out.content = Vec::new();
-        }
-        if !ended {
-            return Action::Read;
-        }
-        // what is wrong with the message itself will be wrong next time too, so it comes before what ails us
-        let refusal =
-            content.decoder.fault().map(replies::fault).or_else(|| content.setback.map(replies::setback));
-        let facts = content.decoder.facts();
-        self.content_octets = content.decoder.octets();
-        self.phase = Phase::Commands;
-        match (refusal, self.transaction.take()) {
-            (Some(refusal), _) => {
-                out.say(refusal);
-                Action::Discard
-            }
-            (None, Some(envelope)) => Action::Commit(*envelope, facts),
-            (None, None) => Action::Discard,
-        }
-    }
-
-    /// Answers [`Action::Commit`]: the message is durable under this id, or it is not known to be.
-    pub fn committed(&mut self, outcome: Result<MessageId, Setback>, out: &mut Output) {
-        match outcome {
-            Ok(id) => {
-                self.bad_commands = 0;
-                out.say(replies::queued(id));
-            }
-            Err(setback) => out.say(replies::setback(setback)),
-        }
-    }
-
-    /// Has the message being received read to its end, thrown away and refused for `setback`.
-    pub fn refuse_content(&mut self, setback: Setback) {
-        if let Phase::Content(content) = &mut self.phase {
-            content.setback.get_or_insert(setback);
+            Err(reply) => Some(self.close(reply, out)),
         }
     }
 
@@ -342,32 +342,19 @@ impl Session {
         self.close(replies::timed_out(), out)
     }
 
-    /// Whether content comes next and not a command.
-    pub fn is_in_content(&self) -> bool {
-        matches!(self.phase, Phase::Content(_))
-    }
-
-    /// Whether the content being received will be thrown away.
-    pub fn is_discarding(&self) -> bool {
-        match &self.phase {
-            Phase::Content(content) => content.setback.is_some() || content.decoder.fault().is_some(),
-            Phase::Commands | Phase::Closed => false,
-        }
+    /// Ends the session with a reply.
+    pub fn end(&mut self, reply: Reply, out: &mut Output) -> Action {
+        self.close(reply, out)
     }
 
     /// The transaction under way, until its content has ended.
     pub fn envelope(&self) -> Option<&Envelope> {
-        self.transaction.as_deref()
+        self.transaction.as_deref().map(|transaction| &transaction.envelope)
     }
 
     /// What the client called itself, and whether by EHLO.
     pub fn client(&self) -> (&str, bool) {
         self.hello.as_ref().map_or(("", false), |hello| (&hello.name, hello.extended))
-    }
-
-    /// How many octets the message that ended last has.
-    pub fn content_octets(&self) -> u64 {
-        self.content_octets
     }
 
     /// How many lines have been read; it grows with each command, good or bad.
@@ -380,19 +367,9 @@ impl Session {
         self.splitter.held()
     }
 
-    /// RCPT or DATA where no transaction is open.
-    fn without_mail(&mut self, out: &mut Output) -> Option<Action> {
-        let reply = replies::out_of_order("send MAIL first");
-        if self.mail_refused {
-            out.say(reply);
-            return None;
-        }
-        self.bad(reply, out)
-    }
-
     fn bad(&mut self, reply: Reply, out: &mut Output) -> Option<Action> {
-        self.bad_commands += 1;
-        if self.bad_commands >= self.config.limits.bad_commands {
+        self.counts.bad_commands += 1;
+        if self.counts.bad_commands >= self.config.limits.bad_commands {
             return Some(self.close(replies::too_many_errors(), out));
         }
         out.say(reply);

@@ -1,6 +1,6 @@
 //! RFC 2920.
 
-use ingress::Limits;
+use ingress::{Limits, ListenerKind};
 use shared::testkit::Mode;
 
 use super::support::client::{Edge, settings};
@@ -41,7 +41,7 @@ async fn content_sent_before_354_is_content_and_what_follows_its_end_waits_for_t
 
 #[tokio::test]
 async fn a_flood_of_commands_is_answered_without_being_heaped_up() {
-    let edge = Edge::start(Limits::default()).await;
+    let edge = Edge::start(Limits { idle_commands: u32::MAX, ..Limits::default() }).await;
     let mut client = edge.connect().await;
     let count = 50_000;
     let (mut reading, mut writing) = client.split();
@@ -52,9 +52,9 @@ async fn a_flood_of_commands_is_answered_without_being_heaped_up() {
 }
 
 #[tokio::test]
-async fn strangers_may_send_to_relay_domains_only() {
+async fn an_mx_listener_takes_mail_for_relay_domains_only_and_from_anybody() {
     let mut settings = settings(Limits::default());
-    settings.trusted_networks.clear();
+    settings.listeners[0].kind = ListenerKind::Mx;
     settings.relay_domains.push("d.example".parse().unwrap());
     let edge = Edge::start_with(settings).await;
     let mut client = edge.connect().await;
@@ -70,4 +70,15 @@ async fn strangers_may_send_to_relay_domains_only() {
     assert!(!message.client.submission);
     let recipients: Vec<_> = message.envelope.recipients.iter().map(|to| to.address.as_str()).collect();
     assert_eq!(recipients, ["postmaster@edge.example", "c@d.example"]);
+}
+
+#[tokio::test]
+async fn a_stranger_on_a_submission_listener_must_authenticate_first() {
+    let mut settings = settings(Limits::default());
+    settings.trusted_networks.clear();
+    let edge = Edge::start_with(settings).await;
+    let mut client = edge.connect().await;
+    client.ask("HELO c.example", "250").await;
+    client.ask("MAIL FROM:<a@b.example>", "530 5.7.0").await;
+    client.ask("RCPT TO:<postmaster>", "503").await;
 }

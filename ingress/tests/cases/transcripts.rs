@@ -4,26 +4,34 @@
 //! C: text        the client sends text and CRLF; \r \n \t \0 \\ and \xNN are escapes
 //! C> text        it sends text as it stands
 //! S: text        the next line of the server
+//! S* 250         the next reply of the server, of any number of lines
 //! M: text        the content of the message accepted last
 //! E: text        its envelope: sender, arrow, recipients, options
 //! S! closes      the server ends the session
-//! ! setting      recipients N, octets N, received N, bad N, bare-lf crlf, commit fails, drain
+//! ! setting      recipients N, octets N, received N, bad N, idle N, refused N, bare-lf crlf, mx, starttls, tls, auth, auth under tls,
+//!                xclient, commit fails, drain, secured (behind STARTTLS, hands have been shaken)
 //! # text         a remark
 //! ```
-//! Clients on `refused.example` addresses are denied. Every transcript is played whole, octet by octet and in odd
+//! Addresses of `refused.example` are denied. AUTH knows PLAIN and LOGIN, the name `app` and the secret `secret`. Every transcript is played whole, octet by octet and in odd
 //! pieces, and must come out the same.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use ingress::smtp::{Action, Config, Output, Session, Setback, Verdict};
+use ingress::smtp::{Action, Config, Encryption, Offer, Output, Response, Session, Setback, Terms, Verdict};
 use ingress::{BareLf, Limits};
-use shared::mail::{Envelope, MessageId, Reply};
+use shared::mail::{ByMode, DeliverBy, Envelope, Hold, MessageId, Notify, Reply, Ret, Timestamp};
 
 /// A session with a caller that does what a transcript says.
 pub(crate) struct Player {
     session: Session,
+    offer: Offer,
+    limits: Limits,
     out: Output,
+    /// What is sent behind STARTTLS in clear text is thrown away.
+    shakes_hands: bool,
+    /// What the exchange of LOGIN has heard.
+    login: Option<Vec<u8>>,
     pub(crate) replies: String,
     pub(crate) messages: Vec<(Envelope, Vec<u8>)>,
     pub(crate) closed: bool,
@@ -31,12 +39,17 @@ pub(crate) struct Player {
 }
 
 impl Player {
-    pub(crate) fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config, offer: Offer) -> Self {
         let mut out = Output::default();
-        let session = Session::begin(Arc::new(config), &mut out);
+        let limits = config.limits.clone();
+        let session = Session::begin(Arc::new(config), offer.clone(), NOW, &mut out);
         let mut player = Self {
             session,
+            offer,
+            limits,
             out,
+            shakes_hands: false,
+            login: None,
             replies: String::new(),
             messages: Vec::new(),
             closed: false,
@@ -60,20 +73,40 @@ impl Player {
 
     /// Plays `input`, all in one piece.
     pub(crate) fn play(&mut self, mut input: &[u8]) {
-        while !self.closed {
+        while !self.closed && !self.shakes_hands {
             match self.session.step(&mut input, &mut self.out) {
                 Action::Read => {
                     assert!(input.is_empty(), "input is left over");
                     break;
                 }
                 Action::Flush | Action::Begin => {}
-                Action::CheckRecipient(mailbox) => {
+                Action::StartTls => self.shakes_hands = true,
+                Action::Authenticate(mechanism, initial) => self.authenticate(&mechanism, initial),
+                Action::Respond(response) => self.respond(&response),
+                Action::Relocate(said) => {
+                    let refused = said.ip.is_none().then(|| Reply::new(550, (7, 0), "no address"));
+                    let offer = refused.map_or_else(|| Ok(self.offer.clone()), Err);
+                    self.closed = self.session.relocated(offer, &mut self.out).is_some();
+                }
+                Action::CheckSender(mail) => {
+                    let limits = &self.limits;
+                    let verdict = match mail.from.mailbox() {
+                        Some(mailbox) if mailbox.domain().as_str() == "refused.example" => {
+                            Err(Reply::new(553, (7, 1), "not your address"))
+                        }
+                        _ => {
+                            Ok(Terms { recipients: limits.recipients, message_octets: limits.message_octets })
+                        }
+                    };
+                    self.session.sender(verdict, &mut self.out);
+                }
+                Action::CheckRecipient(rcpt, mailbox) => {
                     let verdict = if mailbox.domain().as_str() == "refused.example" {
                         Verdict::Refuse(Reply::new(550, (7, 1), "relaying denied"))
                     } else {
                         Verdict::Accept
                     };
-                    self.session.recipient(mailbox, verdict, &mut self.out);
+                    self.closed = self.session.recipient(*rcpt, mailbox, verdict, &mut self.out).is_some();
                 }
                 Action::Discard => self.out.content.clear(),
                 Action::Commit(envelope, _) => {
@@ -91,6 +124,51 @@ impl Player {
         }
         self.flush();
     }
+
+    fn authenticate(&mut self, mechanism: &str, initial: Option<Response>) {
+        match (mechanism, initial) {
+            ("PLAIN", Some(response)) => self.respond(&response),
+            ("PLAIN", None) => self.session.challenge(b"", &mut self.out),
+            _ => {
+                self.login = Some(Vec::new());
+                self.session.challenge(b"Username:", &mut self.out);
+            }
+        }
+    }
+
+    fn respond(&mut self, Response(response): &Response) {
+        let said = match self.login.take() {
+            None => response.clone(),
+            Some(name) if name.is_empty() => {
+                self.login = Some([b"\0", response.as_slice(), b"\0"].concat());
+                return self.session.challenge(b"Password:", &mut self.out);
+            }
+            Some(name) => [name.as_slice(), response].concat(),
+        };
+        if said == b"\0app\0secret" {
+            self.session.authenticated(&mut self.out);
+        } else {
+            let reply = Reply::new(535, (7, 8), "authentication failed");
+            self.closed = self.session.denied(reply, &mut self.out).is_some();
+        }
+    }
+
+    fn secured(&mut self) {
+        assert!(std::mem::take(&mut self.shakes_hands), "STARTTLS was not accepted");
+        self.offer.encryption = Encryption::Active;
+        if std::mem::take(&mut self.offer.mechanisms_under_tls) {
+            self.offer.mechanisms = MECHANISMS.to_vec();
+        }
+        self.session.secured(self.offer.clone());
+    }
+}
+
+const MECHANISMS: [&str; 2] = ["PLAIN", "LOGIN"];
+const NOW: Timestamp = Timestamp::from_millis(1_764_057_600_000);
+
+/// What a submission listener offers that has neither TLS nor credentials.
+pub(crate) fn offer() -> Offer {
+    Offer { submission: true, ..Offer::default() }
 }
 
 pub(crate) fn config() -> Config {
@@ -128,34 +206,64 @@ fn describe(envelope: &Envelope) -> String {
     let mut text = format!("<{}> ->", envelope.from);
     for recipient in &envelope.recipients {
         write!(text, " <{}>", recipient.address).unwrap();
+        if let Some(Notify { success, failure, delay }) = recipient.notify {
+            let words = [(success, "success"), (failure, "failure"), (delay, "delay")];
+            let words: Vec<_> = words.into_iter().filter_map(|(is, word)| is.then_some(word)).collect();
+            write!(text, "[{}]", words.join(",")).unwrap();
+        }
+        if let Some(original) = &recipient.original {
+            write!(text, "({};{})", original.kind, original.address).unwrap();
+        }
     }
-    write!(text, " {:?}{}", envelope.options.body, if envelope.options.smtputf8 { " SMTPUTF8" } else { "" })
-        .unwrap();
+    let options = &envelope.options;
+    write!(text, " {:?}{}", options.body, if options.smtputf8 { " SMTPUTF8" } else { "" }).unwrap();
+    let rest = [
+        options.require_tls.then(|| "REQUIRETLS".to_owned()),
+        options.ret.map(|ret| if ret == Ret::Full { "FULL" } else { "HDRS" }.to_owned()),
+        options.envid.as_ref().map(|envid| format!("ENVID={envid}")),
+        options.hold.map(|hold| match hold {
+            Hold::For(seconds) => format!("HOLDFOR={seconds}"),
+            Hold::Until(until) => format!("HOLDUNTIL={until}"),
+        }),
+        (options.priority != 0).then(|| format!("MT-PRIORITY={}", options.priority)),
+        options.deliver_by.map(|DeliverBy { seconds, mode, trace }| {
+            let mode = if mode == ByMode::Return { "R" } else { "N" };
+            format!("BY={seconds};{mode}{}", if trace { "T" } else { "" })
+        }),
+    ];
+    rest.into_iter().flatten().for_each(|option| write!(text, " {option}").unwrap());
     text
 }
 
-fn set(config: &mut Config, setting: &str) -> bool {
+fn set(config: &mut Config, offer: &mut Offer, setting: &str) {
     let (name, value) = setting.split_once(' ').unwrap_or((setting, ""));
     match name {
         "recipients" => config.limits.recipients = value.parse().unwrap(),
         "octets" => config.limits.message_octets = value.parse().unwrap(),
         "received" => config.limits.received_lines = value.parse().unwrap(),
         "bad" => config.limits.bad_commands = value.parse().unwrap(),
+        "idle" => config.limits.idle_commands = value.parse().unwrap(),
+        "refused" => config.limits.refused_recipients = value.parse().unwrap(),
         "bare-lf" => config.bare_lf = BareLf::Crlf,
-        "commit" | "drain" => return false,
+        "mx" => offer.submission = false,
+        "starttls" => offer.encryption = Encryption::Offered,
+        "tls" => offer.encryption = Encryption::Active,
+        "auth" if value.is_empty() => offer.mechanisms = MECHANISMS.to_vec(),
+        "auth" => offer.mechanisms_under_tls = true,
+        "xclient" => offer.xclient = true,
+        "commit" | "drain" | "secured" => {}
         other => panic!("unknown setting {other}"),
     }
-    true
 }
 
 /// What the client sends between two things the transcript expects goes in together, in pieces of `piece` octets.
 fn perform(name: &str, transcript: &str, piece: usize) {
-    let mut config = config();
+    let (mut config, mut offer) = (config(), offer());
     let lines = || transcript.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines().filter_map(|line| line.strip_prefix("! ")).for_each(|setting| {
-        set(&mut config, setting);
+        set(&mut config, &mut offer, setting);
     });
-    let mut player = Player::new(config);
+    let mut player = Player::new(config, offer);
     let mut sent = Vec::new();
     for line in lines() {
         let place = format!("{name}, pieces of {piece}, `{line}`");
@@ -172,6 +280,16 @@ fn perform(name: &str, transcript: &str, piece: usize) {
                 assert_eq!(reply, text, "{place}");
                 player.replies = rest.to_owned();
             }
+            "S* " => loop {
+                let (reply, rest) =
+                    player.replies.split_once("\r\n").unwrap_or_else(|| panic!("{place}: nothing was said"));
+                assert!(reply.starts_with(text), "{place}: {reply}");
+                let ends = reply.as_bytes().get(3) == Some(&b' ');
+                player.replies = rest.to_owned();
+                if ends {
+                    break;
+                }
+            },
             "M: " => {
                 let content = &player.messages.last().unwrap().1;
                 assert_eq!(
@@ -184,6 +302,7 @@ fn perform(name: &str, transcript: &str, piece: usize) {
             "S! " => assert!(player.closed, "{place}"),
             _ if line == "! commit fails" => player.commit_fails = true,
             _ if line == "! drain" => player.session.drain(),
+            _ if line == "! secured" => player.secured(),
             _ if line.starts_with("! ") => {}
             _ => panic!("{place}: not a line of a transcript"),
         }

@@ -34,6 +34,12 @@ impl Timestamp {
         self.utc().format(&Rfc2822).unwrap_or_default()
     }
 
+    /// Reads a date and time of RFC 3339 in UTC, such as `2026-11-25T08:00:00Z`.
+    pub fn parse_utc(text: &str) -> Option<Self> {
+        let at = OffsetDateTime::parse(text, &Rfc3339).ok().filter(|at| at.offset().is_utc())?;
+        i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok().map(Self)
+    }
+
     fn utc(self) -> OffsetDateTime {
         OffsetDateTime::UNIX_EPOCH + Span::milliseconds(self.0.clamp(0, 253_402_300_799_000))
     }
@@ -69,6 +75,19 @@ mod tests {
         let at = Timestamp::from_millis(880_106_106_250);
         assert_eq!(at.rfc5322(), "Fri, 21 Nov 1997 09:55:06 +0000");
         assert_eq!(at.to_string(), "1997-11-21T09:55:06.25Z");
+    }
+
+    #[test]
+    fn a_date_and_time_in_utc_is_read_and_no_other() {
+        assert_eq!(
+            Timestamp::parse_utc("1997-11-21T09:55:06.25Z"),
+            Some(Timestamp::from_millis(880_106_106_250))
+        );
+        for wrong in
+            ["1997-11-21T09:55:06", "1997-11-21T09:55:06+01:00", "1997-13-21T09:55:06Z", "880106106", ""]
+        {
+            assert_eq!(Timestamp::parse_utc(wrong), None, "{wrong}");
+        }
     }
 
     #[test]
