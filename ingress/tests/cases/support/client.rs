@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ingress::{BareLf, Limits, Listener, Server, Settings};
+use ingress::{BareLf, Limits, Listener, ListenerTls, Server, Settings};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpSocket, TcpStream};
@@ -25,7 +25,11 @@ pub(crate) struct Edge {
 pub(crate) fn settings(limits: Limits) -> Settings {
     Settings {
         hostname: "edge.example".to_owned(),
-        listeners: vec![Listener { address: "127.0.0.1:0".parse().unwrap(), bare_lf: BareLf::Refuse }],
+        listeners: vec![Listener {
+            address: "127.0.0.1:0".parse().unwrap(),
+            bare_lf: BareLf::Refuse,
+            tls: ListenerTls::Off,
+        }],
         trusted_networks: vec!["127.0.0.0/8".parse().unwrap()],
         relay_domains: Vec::new(),
         limits,
