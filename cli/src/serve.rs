@@ -23,22 +23,41 @@ pub(crate) fn settings(
         Some(file) => std::fs::read_to_string(file).map_err(|error| Failure::io(file.display(), &error))?,
         None => String::new(),
     };
-    let mistakes = match settings::read(&text, environment, reader) {
-        Ok(read) => return Ok(read.value),
+    match settings::read(&text, environment, reader) {
+        Ok(read) => Ok(read.value),
         Err(mut mistakes) => {
             mistakes.dedup();
-            mistakes
+            Err(refuse(config, &mistakes, json, out)?)
         }
-    };
+    }
+}
+
+/// What `--check` finds beyond the configuration itself: loads its certificates, those in secrets too.
+pub(crate) fn check_tls(
+    config: Option<&Path>,
+    settings: &Settings,
+    json: bool,
+    out: &mut dyn Write,
+) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::io("the runtime does not start", &error))?;
+    match runtime.block_on(crate::edge::tls(settings)) {
+        Ok(_) => Ok(()),
+        Err(mistakes) => Err(refuse(config, &mistakes, json, out)?),
+    }
+}
+
+/// The failure that lists `mistakes`; with `json`, they are written to `out` instead.
+fn refuse(config: Option<&Path>, mistakes: &[Mistake], json: bool, out: &mut dyn Write) -> Outcome<Failure> {
     if json {
-        write_json(out, &Check::of(&mistakes))?;
-        return Err(Failure::new(Exit::Config, ""));
+        write_json(out, &Check::of(mistakes))?;
+        return Ok(Failure::new(Exit::Config, ""));
     }
     let source = config.map_or_else(
         || "the environment (without --config FILE it says everything)".to_owned(),
         |file| file.display().to_string(),
     );
-    Err(Failure::new(Exit::Config, list(&source, &mistakes)))
+    Ok(Failure::new(Exit::Config, list(&source, mistakes)))
 }
 
 /// Every mistake of `source`, a line each.
