@@ -154,6 +154,36 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_that_cannot_be_used_is_a_mistake_of_the_configuration() {
+        let settings = |toml: &str| {
+            let toml = format!("hostname = \"mx.example.com\"\n{toml}");
+            settings::read(&toml, [], Reader::Edge).unwrap().value
+        };
+        let none = settings("");
+        check_tls(None, &none, false, &mut Vec::new()).unwrap();
+        let toml = "[[tls.certificate]]\nchain = \"/nowhere/a.crt\"\nkey = \"/nowhere/a.key\"";
+        let (file, gone) =
+            (Path::new("spoolway.toml"), "cannot be read: No such file or directory (os error 2)");
+        let failure = check_tls(Some(file), &settings(toml), false, &mut Vec::new()).unwrap_err();
+        let right = "name a file that this user may read";
+        assert_eq!(failure.exit, Exit::Config);
+        assert_eq!(
+            failure.text,
+            format!(
+                "spoolway.toml has 2 mistakes\n  tls: /nowhere/a.crt {gone}; {right}\n  tls: /nowhere/a.key {gone}; {right}"
+            )
+        );
+        let mut out = Vec::new();
+        let failure = check_tls(Some(file), &settings(toml), true, &mut out).unwrap_err();
+        assert_eq!((failure.exit, failure.text.as_str()), (Exit::Config, ""));
+        let told: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!((&told["good"], &told["mistakes"][1]["key"]), (&false.into(), &"tls".into()));
+        // what has no ingress shows no certificate
+        let apart = settings(&format!("roles = [\"deliver\"]\n{toml}"));
+        check_tls(None, &apart, false, &mut Vec::new()).unwrap();
+    }
+
+    #[test]
     fn a_file_that_is_not_there_is_no_input() {
         let failure = settings(Some(Path::new("/nowhere/x.toml")), Reader::Edge, [], false, &mut Vec::new())
             .unwrap_err();

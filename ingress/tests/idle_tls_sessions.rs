@@ -19,7 +19,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::server::TlsStream;
 
 const SESSIONS: usize = 400;
-const OCTETS_MAX: usize = 24 * 1024;
+const OCTETS_MAX: usize = 16 * 1024;
 
 /// A session, and the client's socket without its TLS.
 type Idle = (Box<TlsStream<TcpStream>>, TlsFacts, TcpStream);
@@ -53,7 +53,7 @@ async fn open(listener: &TcpListener, acceptor: &Acceptor, connector: &TlsConnec
 }
 
 #[tokio::test]
-async fn an_idle_tls_session_costs_less_than_24_kib() {
+async fn an_idle_tls_session_costs_less_than_16_kib() {
     let made = rcgen::generate_simple_self_signed(["mx.example".to_owned()]).unwrap();
     let secret = Arc::new(OneSecret(made.cert.pem() + &made.signing_key.serialize_pem()));
     let certificates = vec![CertificateSource::Secret("ssm:/edge".to_owned())];

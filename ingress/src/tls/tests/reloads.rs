@@ -116,3 +116,22 @@ async fn secrets_are_fetched_less_often_and_an_outage_changes_nothing() {
     assert_eq!(shown(&world, &tls, "mx.example").await, new.der());
     watch.end().await;
 }
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_fetched_keeps_no_file_from_being_renewed() {
+    let world = World::new();
+    let (kept, old, new) =
+        (world.issue(&["kept.example"]), world.issue(&["mx.example"]), world.issue(&["mx.example"]));
+    let name = "ssm:/edge";
+    world.secrets.set(name, Some(&format!("{}{}", kept.chain, kept.key)));
+    let tls = world.with(vec![world.put("a", &old), CertificateSource::Secret(name.to_owned())]).await;
+    let watch = Watch::start(&tls);
+    world.secrets.set(name, None);
+    world.put("a", &new);
+    world.clock.until_asleep(1).await;
+    world.clock.advance(CERTIFICATE_SECRETS_EVERY);
+    look(&world).await;
+    assert_eq!(shown(&world, &tls, "mx.example").await, new.der());
+    assert_eq!(shown(&world, &tls, "kept.example").await, kept.der());
+    watch.end().await;
+}

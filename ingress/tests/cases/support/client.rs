@@ -32,6 +32,7 @@ pub(crate) fn settings(limits: Limits) -> Settings {
         }],
         trusted_networks: vec!["127.0.0.0/8".parse().unwrap()],
         relay_domains: Vec::new(),
+        tls: None,
         limits,
     }
 }
