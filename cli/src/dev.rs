@@ -1,5 +1,7 @@
 //! `spoolway dev`: an edge for development, which takes all mail from this machine and lets none leave it.
 
+mod certificate;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,7 +14,9 @@ use crate::args::Dev;
 use crate::edge::Running;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::screen::{Screen, Tone};
-use crate::settings::{BareLf, Kind, Listener, Log, Settings};
+use crate::settings::{BareLf, Kind, Listener, ListenerTls, Log, Settings};
+
+pub(crate) use certificate::ensure as ensure_certificate;
 
 /// Where `send` submits to unless something else is said.
 const SEND_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 2525);
@@ -38,7 +42,13 @@ pub(crate) fn settings(args: &Dev) -> Outcome<Settings> {
         routes.push((rule.pattern.clone(), rule.route.clone()));
     }
     Ok(Settings {
-        listeners: vec![Listener { address: args.smtp, kind: Kind::Submission, bare_lf: BareLf::Refuse }],
+        listeners: vec![Listener {
+            address: args.smtp,
+            kind: Kind::Submission,
+            bare_lf: BareLf::Refuse,
+            tls: ListenerTls::StartTls,
+        }],
+        tls: Some(certificate::settings(&args.data)),
         routes,
         http: args.http,
         log: Log { format: Some(LogFormat::Text), filter: args.log_level.clone() },
@@ -77,6 +87,11 @@ fn write_text(
     );
     lines
         .extend(running.http.iter().map(|address| ("http", format!("http://{address}/metrics and /health"))));
+    if settings.tls.is_some() {
+        let (chain, _) = certificate::files(&settings.data);
+        let text = format!("STARTTLS is offered, with a self-signed certificate: {}", chain.display());
+        lines.push(("tls", text));
+    }
     lines.push(("data", settings.data.display().to_string()));
     lines.extend(routes(settings).into_iter().map(|route| ("mail", route)));
     writeln!(out, "{}\n", screen.tint(Tone::Heading, "Spoolway is ready."))?;
@@ -190,6 +205,7 @@ mod tests {
             r"Spoolway is ready.
 
   smtp   127.0.0.1:2525, mail for anywhere from this machine
+  tls    STARTTLS is offered, with a self-signed certificate: ./.spoolway/tls/dev.crt
   data   ./.spoolway
   mail   *  stays here, as files in ./.spoolway/inbox
 
@@ -214,6 +230,7 @@ Ctrl-C ends it; what is accepted is kept.
             text.contains(
                 "  smtp   127.0.0.1:2600, mail for anywhere from this machine
   http   http://127.0.0.1:9025/metrics and /health
+  tls    STARTTLS is offered, with a self-signed certificate: ./.spoolway/tls/dev.crt
   data   ./.spoolway
   mail   example.org    leaves by the domain's own servers (mx)
          *.example.org  leaves by smtp://h:25

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use shared::config::Mistake;
 use shared::port::{Clock, Deliveries, Directory, Ids, Keys, Queue, Spool};
 use shared::telemetry::{Health, HttpServer, Metrics};
 use shared::wire::Store;
@@ -20,7 +21,7 @@ use crate::limits::{DRAIN_TIME, INGRESS_HEAD_START};
 use crate::settings::{Role, Settings};
 
 pub(crate) use function::serve as serve_function;
-pub(crate) use join::{check_stores, generate_key, open_stores, set_up_stores};
+pub(crate) use join::{check_stores, generate_key, open_stores, set_up_stores, tls};
 pub(crate) use needs::{DOMAIN, QUEUE, TRACE, needs};
 
 /// The stores of an edge, open.
@@ -63,6 +64,8 @@ pub(crate) struct Edge {
 impl Edge {
     /// Opens the stores and the sockets.
     pub(crate) async fn build(settings: &Settings) -> Outcome<Self> {
+        // what is wrong with a certificate is told before anything is made
+        let tls = join::tls(settings).await.map_err(|mistakes| refused_tls(&mistakes))?;
         let (stores, held) = join::make_stores(settings).await?;
         let clock = Arc::clone(&stores.clock);
         let health = Arc::new(health(settings, &stores));
@@ -72,7 +75,7 @@ impl Edge {
         };
         let workers = join::workers(settings, &stores)?;
         let (smtp, ingress) = if settings.roles.has(Role::Ingress) {
-            let (addresses, ingress) = join::ingress(settings, &stores).await?;
+            let (addresses, ingress) = join::ingress(settings, tls, &stores).await?;
             (addresses, Some(ingress))
         } else {
             (Vec::new(), None)
@@ -143,6 +146,10 @@ async fn drain_in_order(
         Some(()) => tracing::info!("drained"),
         None => tracing::warn!("not all work ended in time; it goes on after the next start"),
     }
+}
+
+fn refused_tls(mistakes: &[Mistake]) -> Failure {
+    Failure::new(Exit::Config, crate::serve::list("TLS", mistakes))
 }
 
 fn ended_by_itself(ended: Result<&'static str, JoinError>) -> Failure {

@@ -30,6 +30,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use shared::config::PREFIX;
+use shared::port::Clock as _;
+use shared::system::SystemClock;
 use shared::telemetry::{LogFormat, LogGuard, LogSettings};
 
 use args::{Cli, Command, DomainAction, Place};
@@ -80,6 +82,7 @@ fn run(command: Command) -> Outcome {
     match command {
         Command::Dev(args) => {
             let settings = dev::settings(&args)?;
+            dev::ensure_certificate(&settings.data, &settings.hostname, SystemClock.now())?;
             let _log = start_log(&settings.log)?;
             let program = std::env::args().next().unwrap_or_else(|| "spoolway".to_owned());
             boot::run(&settings, |running| {
@@ -90,6 +93,7 @@ fn run(command: Command) -> Outcome {
             let (config, known) = (args.config.as_deref(), with_roles(&args.role));
             let settings = serve::settings(config, Reader::Edge, known, args.check && args.json, out)?;
             if args.check {
+                serve::check_tls(config, &settings, args.json, out)?;
                 return serve::announce_good(args.json, out);
             }
             let _log = start_log(&settings.log)?;

@@ -30,6 +30,10 @@ pub(crate) const IPV4_PREFIX_MIN: u8 = 7;
 /// The same for IPv6.
 pub(crate) const IPV6_PREFIX_MIN: u8 = 16;
 
+/// How long the certificate that `dev` makes is good.
+pub(crate) const DEV_CERTIFICATE_LIFE: Duration = Duration::from_secs(365 * 86_400);
+/// With less time left than this, `dev` makes a new one at its start.
+pub(crate) const DEV_CERTIFICATE_LEFT: Duration = Duration::from_secs(7 * 86_400);
 /// Packs prepared at a time; each may hold a piece of its pack in memory.
 pub(crate) const PREPARE_JOBS_MAX: usize = 16;
 /// Deliveries asked for at a time, for `queue`.

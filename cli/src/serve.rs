@@ -23,22 +23,41 @@ pub(crate) fn settings(
         Some(file) => std::fs::read_to_string(file).map_err(|error| Failure::io(file.display(), &error))?,
         None => String::new(),
     };
-    let mistakes = match settings::read(&text, environment, reader) {
-        Ok(read) => return Ok(read.value),
+    match settings::read(&text, environment, reader) {
+        Ok(read) => Ok(read.value),
         Err(mut mistakes) => {
             mistakes.dedup();
-            mistakes
+            Err(refuse(config, &mistakes, json, out)?)
         }
-    };
+    }
+}
+
+/// What `--check` finds beyond the configuration itself: loads its certificates, those in secrets too.
+pub(crate) fn check_tls(
+    config: Option<&Path>,
+    settings: &Settings,
+    json: bool,
+    out: &mut dyn Write,
+) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::io("the runtime does not start", &error))?;
+    match runtime.block_on(crate::edge::tls(settings)) {
+        Ok(_) => Ok(()),
+        Err(mistakes) => Err(refuse(config, &mistakes, json, out)?),
+    }
+}
+
+/// The failure that lists `mistakes`; with `json`, they are written to `out` instead.
+fn refuse(config: Option<&Path>, mistakes: &[Mistake], json: bool, out: &mut dyn Write) -> Outcome<Failure> {
     if json {
-        write_json(out, &Check::of(&mistakes))?;
-        return Err(Failure::new(Exit::Config, ""));
+        write_json(out, &Check::of(mistakes))?;
+        return Ok(Failure::new(Exit::Config, ""));
     }
     let source = config.map_or_else(
         || "the environment (without --config FILE it says everything)".to_owned(),
         |file| file.display().to_string(),
     );
-    Err(Failure::new(Exit::Config, list(&source, &mistakes)))
+    Ok(Failure::new(Exit::Config, list(&source, mistakes)))
 }
 
 /// Every mistake of `source`, a line each.
@@ -132,6 +151,36 @@ mod tests {
         let mut out = Vec::new();
         announce_good(true, &mut out).unwrap();
         assert!(String::from_utf8(out).unwrap().contains("\"good\": true"));
+    }
+
+    #[test]
+    fn a_certificate_that_cannot_be_used_is_a_mistake_of_the_configuration() {
+        let settings = |toml: &str| {
+            let toml = format!("hostname = \"mx.example.com\"\n{toml}");
+            settings::read(&toml, [], Reader::Edge).unwrap().value
+        };
+        let none = settings("");
+        check_tls(None, &none, false, &mut Vec::new()).unwrap();
+        let toml = "[[tls.certificate]]\nchain = \"/nowhere/a.crt\"\nkey = \"/nowhere/a.key\"";
+        let (file, gone) =
+            (Path::new("spoolway.toml"), "cannot be read: No such file or directory (os error 2)");
+        let failure = check_tls(Some(file), &settings(toml), false, &mut Vec::new()).unwrap_err();
+        let right = "name a file that this user may read";
+        assert_eq!(failure.exit, Exit::Config);
+        assert_eq!(
+            failure.text,
+            format!(
+                "spoolway.toml has 2 mistakes\n  tls: /nowhere/a.crt {gone}; {right}\n  tls: /nowhere/a.key {gone}; {right}"
+            )
+        );
+        let mut out = Vec::new();
+        let failure = check_tls(Some(file), &settings(toml), true, &mut out).unwrap_err();
+        assert_eq!((failure.exit, failure.text.as_str()), (Exit::Config, ""));
+        let told: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!((&told["good"], &told["mistakes"][1]["key"]), (&false.into(), &"tls".into()));
+        // what has no ingress shows no certificate
+        let apart = settings(&format!("roles = [\"deliver\"]\n{toml}"));
+        check_tls(None, &apart, false, &mut Vec::new()).unwrap();
     }
 
     #[test]

@@ -3,12 +3,13 @@
 mod check;
 mod read;
 mod roles;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ingress::Limits;
+use ingress::{Limits, TlsSettings};
 use ipnet::IpNet;
 use shared::config::Setting;
 use shared::mail::Domain;
@@ -19,6 +20,7 @@ use workers::limits::{CONNECTIONS_MAX, PACK_RETAIN, RETAIN};
 
 pub(crate) use read::read;
 pub(crate) use roles::{Reader, Role, Roles};
+pub(crate) use tls::ListenerTls;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +34,8 @@ pub(crate) struct Settings {
     /// The folder of the route `inbox`.
     pub(crate) inbox: PathBuf,
     pub(crate) listeners: Vec<Listener>,
+    /// Certificates; no listener has TLS without.
+    pub(crate) tls: Option<TlsSettings>,
     /// Clients that may submit mail without a credential.
     pub(crate) trusted_networks: Vec<IpNet>,
     /// Domains that anyone may send to.
@@ -55,6 +59,7 @@ pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
     pub(crate) kind: Kind,
     pub(crate) bare_lf: BareLf,
+    pub(crate) tls: ListenerTls,
 }
 
 /// Who speaks to a listener.
@@ -227,6 +232,7 @@ impl Settings {
             address: SocketAddr::from(([0, 0, 0, 0], port)),
             kind,
             bare_lf: BareLf::Refuse,
+            tls: ListenerTls::Off,
         };
         Self {
             hostname,
@@ -234,6 +240,7 @@ impl Settings {
             inbox: data.join("inbox"),
             data,
             listeners: vec![listener(25, Kind::Mx), listener(587, Kind::Submission)],
+            tls: None,
             trusted_networks: loopback(),
             relay_domains: Vec::new(),
             routes: vec![("*".to_owned(), Route::Mx)],

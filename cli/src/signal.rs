@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first asks for an end, the second insists.
+//! SIGTERM and SIGINT: the first asks for an end, the second insists. SIGHUP: look for new certificates.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,23 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
             _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
+        }
+    }
+}
+
+/// Listens for SIGHUP from now on, which would end the process otherwise.
+pub(crate) struct Hangups(Signal);
+
+impl Hangups {
+    pub(crate) fn listen() -> Outcome<Self> {
+        let hangup = signal(SignalKind::hangup());
+        Ok(Self(hangup.map_err(|error| Failure::io("signals cannot be handled", &error))?))
+    }
+
+    /// Calls `reload` at each, until `stop` is cancelled.
+    pub(crate) async fn watch(mut self, stop: &CancellationToken, reload: impl Fn()) {
+        while let Some(Some(())) = stop.run_until_cancelled(self.0.recv()).await {
+            reload();
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The SMTP server: a pure protocol core, packs committed in groups, sockets.
 //!
-//! Arrows inside: `smtp` (no I/O) ◀ `connection` ◀ `server`; `receive` and `commit` make messages durable.
+//! Arrows inside: `smtp` (no I/O) ◀ `connection` ◀ `server`; `receive` and `commit` make messages durable; `tls` has
+//! the certificates and makes handshakes.
 
 mod commit;
 mod connection;
@@ -13,9 +14,11 @@ mod server;
 mod settings;
 pub mod smtp;
 mod telemetry;
+pub mod tls;
 
 pub use limits::Limits;
 pub use server::{BindError, Server};
 pub use settings::{Listener, ListenerKind, Ports, Settings};
 pub use smtp::BareLf;
 pub use telemetry::describe as describe_metrics;
+pub use tls::{ListenerTls, Tls, TlsSettings};

@@ -26,6 +26,18 @@ pub(crate) const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(50);
 pub(crate) const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How long sessions have to say 421 once the time for the drain is up.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How often files with certificates are read, to see whether they are new ones.
+pub(crate) const CERTIFICATE_FILES_EVERY: Duration = Duration::from_secs(60);
+/// How often secrets with certificates are fetched: each time costs a request.
+pub(crate) const CERTIFICATE_SECRETS_EVERY: Duration = Duration::from_secs(15 * 60);
+/// How long before a certificate expires it is warned about.
+pub(crate) const CERTIFICATE_WARNED_BEFORE: Duration = Duration::from_secs(14 * 86_400);
+/// How often.
+pub(crate) const CERTIFICATE_WARNED_EVERY: Duration = Duration::from_secs(86_400);
+/// Longest file of certificates or keys, in octets; a bundle of all public authorities has a quarter of it.
+pub(crate) const CERTIFICATE_OCTETS_MAX: u64 = 1024 * 1024;
+/// Tickets for resumption that a client of TLS 1.3 gets: mail clients open one connection after another, so one is enough.
+pub(crate) const TICKETS: usize = 1;
 
 /// What a session, a message and the whole server may use up. The defaults are what the RFCs ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +74,8 @@ pub struct Limits {
     pub content_timeout: Duration,
     /// How long all of a message's content may take, however steadily it drips.
     pub content_total_timeout: Duration,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
     /// How long it waits for the client to take a reply.
     pub reply_timeout: Duration,
     /// How long it reads on after an error reply that ends the session, so that the reply is not lost to a reset.
@@ -122,6 +136,7 @@ impl Default for Limits {
             command_timeout: Duration::from_secs(300),
             content_timeout: Duration::from_secs(180),
             content_total_timeout: Duration::from_secs(3600),
+            handshake_timeout: Duration::from_secs(30),
             reply_timeout: Duration::from_secs(300),
             linger: Duration::from_secs(2),
             connections: 10_000,

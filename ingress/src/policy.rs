@@ -68,6 +68,7 @@ mod tests {
             listeners: Vec::new(),
             trusted_networks: vec!["10.0.0.0/8".parse().unwrap()],
             relay_domains: vec!["example.org".parse().unwrap()],
+            tls: None,
             limits: crate::Limits::default(),
         })
     }

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use shared::mail::Domain;
 use shared::port::{Clock, Ids, Queue, Spool};
 
-use crate::{BareLf, Limits};
+use crate::{BareLf, Limits, ListenerTls, Tls};
 
 /// How the server is to behave.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ pub struct Settings {
     pub trusted_networks: Vec<IpNet>,
     /// Domains that anyone may send to.
     pub relay_domains: Vec<Domain>,
+    /// Its certificates, where it has any; needed by every listener with TLS.
+    pub tls: Option<Tls>,
     /// Its bounds.
     pub limits: Limits,
 }
@@ -32,6 +34,7 @@ impl Default for Settings {
             listeners: Vec::new(),
             trusted_networks: Vec::new(),
             relay_domains: Vec::new(),
+            tls: None,
             limits: Limits::default(),
         }
     }
@@ -46,6 +49,8 @@ pub struct Listener {
     pub kind: ListenerKind,
     /// What a bare LF in content comes to.
     pub bare_lf: BareLf,
+    /// What it does about TLS.
+    pub tls: ListenerTls,
 }
 
 /// Who speaks to a listener, and where it takes mail to.

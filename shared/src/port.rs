@@ -12,6 +12,7 @@ mod keys;
 mod merge;
 mod queue;
 mod resolver;
+mod secrets;
 mod spool;
 
 pub use clock::Clock;
@@ -26,4 +27,5 @@ pub use ids::Ids;
 pub use keys::{KeyAlgorithm, Keys, SigningKey};
 pub use queue::{BATCH_MAX, DELAY_MAX, Depth, Outgoing, Queue, Receipt, Received};
 pub use resolver::{Answer, MxHost, ResolveError, Resolved, Resolver, Tlsa};
+pub use secrets::{SecretText, Secrets};
 pub use spool::{PackInfo, Piece, Spool, SpoolWriter};

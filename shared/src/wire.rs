@@ -5,10 +5,12 @@ mod needs;
 mod open;
 mod plan;
 mod problems;
+mod secrets;
 mod stores;
 mod url;
 
 pub use needs::{Needs, Store};
+pub use secrets::{SecretUrls, check_secret};
 pub use stores::{Stores, TakeOverError};
 
 use std::fmt;

@@ -4,12 +4,13 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ingress::Server;
+use ingress::tls::TlsProblem;
+use ingress::{Server, Tls};
 use shared::config::Mistake;
 use shared::dns::{Dns, DnsSettings};
 use shared::port::{Clock, KeyAlgorithm, SigningKey, chain};
 use shared::system::{SystemClock, SystemIds};
-use shared::wire::{self, Needs, StoreUrls, WireError};
+use shared::wire::{self, Needs, SecretUrls, StoreUrls, WireError};
 use tokio_util::sync::CancellationToken;
 use workers::deliver::{
     Deliver, DeliverPorts, DeliverSettings, Route, Routes, TransportPorts, TransportSettings, Transports,
@@ -22,7 +23,8 @@ use super::needs::{needs, sweeps_packs};
 use super::{Part, Stores, cannot_listen};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::limits::PREPARE_JOBS_MAX;
-use crate::settings::{BareLf, Kind, Reader, Role, Settings};
+use crate::settings::{BareLf, Kind, ListenerTls, Reader, Role, Settings};
+use crate::signal::Hangups;
 
 /// Every mistake in the URLs of these stores that can be found without opening them.
 pub(crate) fn check_stores(settings: &Settings, needs: Needs) -> Vec<Mistake> {
@@ -103,20 +105,50 @@ pub(crate) fn generate_key(algorithm: KeyAlgorithm) -> Outcome<(SigningKey, Stri
     Ok((key, public.base64()))
 }
 
+/// The certificates of the ingress, loaded, where it has any; or all that is wrong with them.
+pub(crate) async fn tls(settings: &Settings) -> Result<Option<Tls>, Vec<Mistake>> {
+    let Some(tls) = settings.tls.clone().filter(|_| settings.roles.has(Role::Ingress)) else {
+        return Ok(None);
+    };
+    let secrets = Arc::new(SecretUrls::default());
+    let loaded = Tls::load(tls, settings.hostname.as_str(), secrets, Arc::new(SystemClock)).await;
+    let mistake = |TlsProblem { wrong, right }| Mistake { key: "tls".to_owned(), wrong, right };
+    loaded.map(Some).map_err(|error| error.problems.into_iter().map(mistake).collect())
+}
+
 /// The SMTP server, listening.
-pub(super) async fn ingress(settings: &Settings, stores: &Stores) -> Outcome<(Vec<SocketAddr>, Part)> {
+pub(super) async fn ingress(
+    settings: &Settings,
+    tls: Option<Tls>,
+    stores: &Stores,
+) -> Outcome<(Vec<SocketAddr>, Part)> {
     let ports = ingress::Ports {
         spool: Arc::clone(&stores.spool),
         inbound: Arc::clone(&stores.inbound),
         clock: Arc::clone(&stores.clock),
         ids: Arc::clone(&stores.ids),
     };
-    let server = Server::bind(ingress_settings(settings), ports).await;
+    let hangups = tls.is_some().then(Hangups::listen).transpose()?;
+    let server = Server::bind(ingress_settings(settings, tls.clone()), ports).await;
     let server = server.map_err(|error| cannot_listen(error.address, &error.source))?;
-    Ok((server.addresses(), part(|drain| server.serve(drain))))
+    let addresses = server.addresses();
+    let serve = part(|drain: CancellationToken| async move {
+        let served = drain.child_token();
+        let serve = async {
+            server.serve(drain).await;
+            served.cancel();
+        };
+        let watch = async {
+            if let Some((tls, hangups)) = tls.zip(hangups) {
+                tokio::join!(tls.watch(served.clone()), hangups.watch(&served, || tls.reload()));
+            }
+        };
+        tokio::join!(serve, watch);
+    });
+    Ok((addresses, serve))
 }
 
-fn ingress_settings(settings: &Settings) -> ingress::Settings {
+fn ingress_settings(settings: &Settings, tls: Option<Tls>) -> ingress::Settings {
     let listener = |listener: &crate::settings::Listener| ingress::Listener {
         address: listener.address,
         kind: match listener.kind {
@@ -127,12 +159,18 @@ fn ingress_settings(settings: &Settings) -> ingress::Settings {
             BareLf::Refuse => ingress::BareLf::Refuse,
             BareLf::Crlf => ingress::BareLf::Crlf,
         },
+        tls: match listener.tls {
+            ListenerTls::Off => ingress::ListenerTls::Off,
+            ListenerTls::StartTls => ingress::ListenerTls::StartTls,
+            ListenerTls::Implicit => ingress::ListenerTls::Implicit,
+        },
     };
     ingress::Settings {
         hostname: settings.hostname.to_string(),
         listeners: settings.listeners.iter().map(listener).collect(),
         trusted_networks: settings.trusted_networks.clone(),
         relay_domains: settings.relay_domains.clone(),
+        tls,
         limits: settings.limits.clone(),
     }
 }

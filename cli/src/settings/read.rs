@@ -10,7 +10,7 @@ use shared::mail::Domain;
 use workers::deliver::{DomainRetry, RetrySettings, Route, Routes};
 
 use super::check::{ADDRESS_RIGHT, Taken, check, check_schedule, check_time};
-use super::{BareLf, Deliver, Kind, Listener, Log, Reader, Role, Roles, Settings, Stores, Timeouts};
+use super::{BareLf, Deliver, Kind, Listener, Log, Reader, Role, Roles, Settings, Stores, Timeouts, tls};
 use crate::args::DATA;
 use crate::limits::{COMMITS_IN_BUCKET, STREAMED_OCTETS_IN_BUCKET};
 
@@ -38,11 +38,14 @@ fn settings(root: &mut Section<'_>, reader: Reader) -> Settings {
     let data = root.value("data", PathBuf::from(DATA));
     let default = Settings::new(hostname, data);
     let mut taken = Taken::default();
+    let tls = root.section("tls", tls::read);
+    let listeners = root.sections("listener", |own| listener(own, &mut taken, tls.is_some()));
     let stores = root.section("stores", stores);
     let in_bucket = stores.spool.as_ref().is_some_and(|url| url.starts_with("s3:"));
     Settings {
         inbox: root.value("inbox", default.inbox),
-        listeners: root.sections("listener", |own| listener(own, &mut taken)).unwrap_or(default.listeners),
+        listeners: listeners.unwrap_or_else(|| tls::offered(default.listeners, tls.is_some())),
+        tls,
         trusted_networks: root.list("trusted_networks", default.trusted_networks),
         relay_domains: root.list("relay_domains", default.relay_domains),
         routes: routes(root).unwrap_or(default.routes),
@@ -75,7 +78,7 @@ fn roles(root: &mut Section<'_>, reader: Reader) -> Roles {
     }
 }
 
-fn listener(section: &mut Section<'_>, taken: &mut Taken) -> Listener {
+fn listener(section: &mut Section<'_>, taken: &mut Taken, has_certificate: bool) -> Listener {
     let stand_in = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     let address = section.required("address", stand_in);
     if let Some(wrong) = taken.claim(address) {
@@ -85,6 +88,7 @@ fn listener(section: &mut Section<'_>, taken: &mut Taken) -> Listener {
         address,
         kind: section.value("kind", Kind::Submission),
         bare_lf: section.value("bare_lf", BareLf::Refuse),
+        tls: tls::of_listener(section, has_certificate),
     }
 }
 

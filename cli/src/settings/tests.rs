@@ -26,12 +26,17 @@ fn the_example_is_good_as_it_stands() {
 
 #[test]
 fn the_example_lists_every_key_with_its_default() {
-    let example = read(&example_in_force(), [], Reader::Edge).unwrap();
+    let mut example = read(&example_in_force(), [], Reader::Edge).unwrap();
+    // a certificate is in two files or in a secret; the example has one of each
+    example.unset.retain(|key| !key.starts_with("tls.certificate["));
     assert_eq!(example.unset, Vec::<String>::new(), "the example lacks these keys");
     let mut settings = example.value;
     // where there is no default, the example shows what could be written
     settings.retry.domains.clear();
     settings.relay_domains.clear();
+    let certificates = settings.tls.take().unwrap().certificates;
+    assert_eq!(certificates.len(), 2);
+    settings.listeners[0].tls = ListenerTls::Off;
     settings.dns_servers.clear();
     settings.routes.retain(|(pattern, _)| pattern == "*");
     (settings.http, settings.log.format) = (None, None);
@@ -241,4 +246,70 @@ fn a_bucket_takes_two_commits_at_a_time_and_streamed_messages_count_their_parts(
         "[stores]\nspool = \"s3://packs\"\n[limits]\nmemory_octets = \"5MiB\"\ncommits_in_flight = 1",
     );
     assert_eq!(told, ["limits.memory_octets: no large message would ever fit; use 6MiB or more"]);
+}
+
+#[test]
+fn a_certificate_makes_listeners_offer_starttls() {
+    let of = |toml: &str| {
+        let toml = format!("hostname = \"mx.example.com\"\n{toml}");
+        let settings = read(&toml, [], Reader::Edge).unwrap().value;
+        settings.listeners.iter().map(|listener| listener.tls).collect::<Vec<_>>()
+    };
+    let listeners = "[[listener]]\naddress = \"127.0.0.1:25\"\n[[listener]]\naddress = \"127.0.0.1:465\"\n";
+    assert_eq!(of(""), [ListenerTls::Off]);
+    assert_eq!(of(listeners), [ListenerTls::Off, ListenerTls::Off]);
+    let certificate = "[[tls.certificate]]\nchain = \"a.crt\"\nkey = \"a.key\"\n";
+    assert_eq!(of(certificate), [ListenerTls::StartTls]);
+    let all = format!("{certificate}{listeners}tls = \"implicit\"\n");
+    assert_eq!(of(&all), [ListenerTls::StartTls, ListenerTls::Implicit]);
+    assert_eq!(
+        of(&format!("{certificate}[[listener]]\naddress = \"127.0.0.1:25\"\ntls = \"off\"")),
+        [ListenerTls::Off]
+    );
+}
+
+#[test]
+fn tls_settings_that_contradict_each_other_are_refused() {
+    let listener = "[[listener]]\naddress = \"127.0.0.1:465\"\ntls = \"implicit\"\n";
+    assert_eq!(
+        mistakes(listener),
+        ["listener[1].tls: there is no certificate; add one as [[tls.certificate]], or use off"]
+    );
+    let right = "set chain and key to files in PEM, or secret to a URL";
+    for (certificate, wrong) in [
+        ("chain = \"a.crt\"", "a chain without its key is of no use"),
+        ("key = \"a.key\"", "a key without its chain is of no use"),
+        ("", "there is no certificate"),
+        ("chain = \"a.crt\"\nsecret = \"ssm:/a\"", "a certificate is in files or in a secret, not in both"),
+    ] {
+        let told = mistakes(&format!("[[tls.certificate]]\n{certificate}"));
+        assert_eq!(told, [format!("tls.certificate[1].chain: {wrong}; {right}")]);
+    }
+    assert_eq!(
+        mistakes("[[tls.certificate]]\nsecret = \"vault:x\""),
+        [
+            "tls.certificate[1].secret: `vault:x` names no secret; use ssm:/<path> or secretsmanager:<name or ARN>"
+        ]
+    );
+    assert_eq!(
+        mistakes("[tls]\nclient_certificates = \"required\"\nleast_version = \"1.1\""),
+        [
+            "tls.least_version: `1.1` cannot be used; use 1.2 or 1.3",
+            "tls.client_authorities: it is not set; name the PEM file of the authorities that sign the certificates of clients",
+        ]
+    );
+}
+
+#[test]
+fn certificates_can_be_named_in_the_environment() {
+    let secret = "secretsmanager:arn:aws:secretsmanager:eu-west-1:123456789012:secret:edge-AbCdEf";
+    let environment = [
+        ("SPOOLWAY_HOSTNAME".to_owned(), "mx.example.com".to_owned()),
+        ("SPOOLWAY_TLS_CERTIFICATE".to_owned(), format!("chain=/a.crt, key=/a.key; secret={secret}")),
+        ("SPOOLWAY_LISTENER".to_owned(), "address=0.0.0.0:2465, tls=implicit".to_owned()),
+    ];
+    let settings = read("", environment, Reader::Edge).unwrap().value;
+    let shown: Vec<String> = settings.tls.unwrap().certificates.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["/a.crt", secret]);
+    assert_eq!(settings.listeners[0].tls, ListenerTls::Implicit);
 }

@@ -25,6 +25,7 @@ pub struct Aws {
     sqs: OnceLock<aws_sdk_sqs::Client>,
     dynamodb: OnceLock<aws_sdk_dynamodb::Client>,
     ssm: OnceLock<aws_sdk_ssm::Client>,
+    secrets_manager: OnceLock<aws_sdk_secretsmanager::Client>,
 }
 
 impl Aws {
@@ -52,6 +53,7 @@ impl Aws {
             sqs: OnceLock::new(),
             dynamodb: OnceLock::new(),
             ssm: OnceLock::new(),
+            secrets_manager: OnceLock::new(),
         }
     }
 
@@ -94,6 +96,14 @@ impl Aws {
             aws_sdk_ssm::Client::from_conf(config.build())
         };
         self.ssm.get_or_init(make).clone()
+    }
+
+    pub(super) fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
+        let make = || {
+            let config = aws_sdk_secretsmanager::config::Builder::from(&self.config).interceptor(Meter);
+            aws_sdk_secretsmanager::Client::from_conf(config.build())
+        };
+        self.secrets_manager.get_or_init(make).clone()
     }
 
     /// Whether the service is one that answers elsewhere than at AWS.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::plan::{KeysAt, QueueAt, SpoolAt, TableAt};
+use super::secrets::SecretAt;
 use crate::embedded::QueueSettings;
 use crate::limits::{RECEIVES_MAX, VISIBILITY_MAX, VISIBILITY_MIN};
 
@@ -53,6 +54,18 @@ pub(super) fn keys(url: &str) -> Result<KeysAt, Vec<String>> {
         ("file", rest) => plain(url, rest).map(KeysAt::File),
         ("ssm", rest) => named(url, rest, ".-_/", 512, "ssm:/<path>").map(KeysAt::Ssm),
         _ => Err(unknown(url, "file:<path> or ssm:/<path>")),
+    }
+}
+
+/// Where a secret is.
+pub(super) fn secret(url: &str) -> Result<SecretAt, Vec<String>> {
+    match scheme(url) {
+        ("ssm", rest) => named(url, rest, ".-_/", 1011, "ssm:/<path>").map(SecretAt::Ssm),
+        ("secretsmanager", rest) => {
+            let right = "secretsmanager:<name or ARN>";
+            named(url, rest, ".-_/:+=@", 2048, right).map(SecretAt::SecretsManager)
+        }
+        _ => Err(vec![format!("`{url}` names no secret: use ssm:/<path> or secretsmanager:<name or ARN>")]),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ingress::{BareLf, Limits, Listener, ListenerKind, Server, Settings};
+use ingress::{BareLf, Limits, Listener, ListenerKind, ListenerTls, Server, Settings};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpSocket, TcpStream};
@@ -29,9 +29,11 @@ pub(crate) fn settings(limits: Limits) -> Settings {
             address: "127.0.0.1:0".parse().unwrap(),
             kind: ListenerKind::Submission,
             bare_lf: BareLf::Refuse,
+            tls: ListenerTls::Off,
         }],
         trusted_networks: vec!["127.0.0.0/8".parse().unwrap()],
         relay_domains: Vec::new(),
+        tls: None,
         limits,
     }
 }
