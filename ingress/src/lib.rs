@@ -14,7 +14,7 @@ mod settings;
 pub mod smtp;
 mod telemetry;
 
-pub use limits::Limits;
+pub use limits::{HOLD_MAX, Limits};
 pub use server::{BindError, Server};
 pub use settings::{Listener, Ports, Settings};
 pub use smtp::BareLf;

@@ -21,6 +21,10 @@ pub(crate) const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How long sessions have to say 421 once the time for the drain is up.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// The longest time that a message may be held, whatever is configured: with the time that it is tried for behind it, it must stay
+/// below the 60 days that a bucket keeps held packs.
+pub const HOLD_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// What a session, a message and the whole server may use up. The defaults are what the RFCs ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -51,6 +55,8 @@ pub struct Limits {
     pub connections: usize,
     /// Most sessions at a time of one client outside the trusted networks; of one IPv6 network of 64 bits.
     pub connections_each: usize,
+    /// Longest time that a message may be held (RFC 4865); zero where none is, and the extension is not offered.
+    pub hold: Duration,
     /// Connections that the system holds until they are accepted.
     pub backlog: u32,
     /// How many octets of commands are read at once; what a session can hold unread is about this much.
@@ -102,6 +108,7 @@ impl Default for Limits {
             linger: Duration::from_secs(2),
             connections: 10_000,
             connections_each: 100,
+            hold: HOLD_MAX,
             backlog: 1024,
             command_read_octets: 8 * 1024,
             content_read_octets: 64 * 1024,
