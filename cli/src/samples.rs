@@ -39,7 +39,7 @@ pub(crate) fn hold(message: MessageId, to: &[&str], until: Timestamp) -> Held {
     let delivery = Delivery {
         key: DeliveryKey { message, ..sample.key },
         accepted_at: ACCEPTED,
-        expires_at: until + Duration::from_secs(5 * 86_400),
+        expires_at: until + sample.expires_at.since(sample.accepted_at),
         ..sample
     };
     Held { delivery, until, forget_at: after(90 * 86_400) }
