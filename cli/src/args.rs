@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Trace(Trace),
     /// Show what waits to be delivered.
     Queue(Queue),
+    /// Take back a message that is held and not released yet.
+    Cancel(Cancel),
     /// Sign the mail of a domain.
     Domain(DomainArgs),
     /// Submit a file over SMTP.
@@ -128,6 +130,26 @@ pub(crate) struct Trace {
 
 #[derive(Debug, Args)]
 pub(crate) struct Queue {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Answer as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  spoolway cancel 019aa4c3f1f08a3e8c6d2b1f0a9e8d7c-0
+  spoolway cancel 019aa4c3f1f08a3e8c6d2b1f0a9e8d7c-0 --config spoolway.toml
+
+A message is held where its client asked for it (HOLDFOR or HOLDUNTIL, RFC
+4865). Its sender is not told. Once it is released it is too late (exit code
+65); in the first moments after its 250 it may be too early (exit code 75).")]
+pub(crate) struct Cancel {
+    /// What 250 answered with: `queued as ID`.
+    #[arg(value_name = "ID", value_parser = message_id)]
+    pub(crate) id: MessageId,
     #[command(flatten)]
     pub(crate) place: Place,
     /// Answer as JSON.

@@ -1,10 +1,11 @@
-//! The `spoolway` command: `dev`, `serve`, `trace`, `queue`, `domain`, `send`; and `bootstrap`, its stages as Lambda functions.
+//! The `spoolway` command: `dev`, `serve`, `trace`, `queue`, `cancel`, `domain`, `send`; and `bootstrap`, its stages as Lambda functions.
 //!
 //! Each command is a function from what it needs (ports, settings, a stream) to what it writes. Only this file reads the process: its
 //! arguments, its environment, its terminal. Only [`edge`] joins the parts.
 
 mod args;
 mod boot;
+mod cancel;
 mod descriptors;
 mod dev;
 mod domain;
@@ -108,6 +109,11 @@ fn run(command: Command) -> Outcome {
             let Stores { deliveries, inbound, outbound, clock, .. } = stores;
             let ports = queue::Ports { deliveries, inbound, outbound, now: clock.now() };
             queue::run(&ports, args.json, screen, out).await
+        }),
+        Command::Cancel(args) => beside_edge(&args.place, Needs::of(edge::CANCEL), |stores| async move {
+            let Stores { spool, deliveries, clock, place, .. } = stores;
+            let ports = trace::Ports { spool, deliveries, now: clock.now(), place };
+            cancel::run(&ports, args.id, args.json, out).await
         }),
         Command::Domain(args) => run_domain(args.action, screen, out),
         Command::Send(args) => {

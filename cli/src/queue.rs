@@ -12,7 +12,7 @@ use shared::port::{
 
 use crate::exit::Outcome;
 use crate::limits::PENDING_PAGE;
-use crate::screen::{Screen, Table, Tone, count, due, span, write_json};
+use crate::screen::{Screen, Table, Tone, count, due, moment, span, write_json};
 use crate::trace::{ReplyStory, rfc3339};
 
 /// What the command needs of an edge.
@@ -25,8 +25,10 @@ pub(crate) struct Ports {
 
 /// Writes what waits.
 pub(crate) async fn run(ports: &Ports, json: bool, screen: Screen, out: &mut dyn Write) -> Outcome {
+    let (destinations, held) = destinations(ports.deliveries.as_ref()).await?;
     let view = View {
-        destinations: destinations(ports.deliveries.as_ref()).await?,
+        destinations,
+        held,
         queues: Queues {
             inbound: DepthView::from(ports.inbound.depth().await?),
             outbound: DepthView::from(ports.outbound.depth().await?),
@@ -40,6 +42,8 @@ pub(crate) async fn run(ports: &Ports, json: bool, screen: Screen, out: &mut dyn
 struct View {
     /// Destinations with deferred mail, those with the most recipients first.
     destinations: Vec<Destination>,
+    /// Destinations with held mail, the next release first.
+    held: Vec<HeldDestination>,
     queues: Queues,
 }
 
@@ -61,6 +65,15 @@ struct Destination {
     last_reply: Option<ReplyStory>,
     #[serde(skip)]
     last_line: String,
+}
+
+#[derive(Debug, Serialize)]
+struct HeldDestination {
+    domain: Domain,
+    messages: u64,
+    recipients: u64,
+    #[serde(with = "rfc3339")]
+    next_release: Timestamp,
 }
 
 #[derive(Debug, Serialize)]
@@ -88,8 +101,9 @@ struct Tally {
     last: Option<Attempt>,
 }
 
-async fn destinations(deliveries: &dyn Deliveries) -> Outcome<Vec<Destination>> {
-    let mut tallies = BTreeMap::new();
+/// Destinations with deferred mail, and those with held mail.
+async fn destinations(deliveries: &dyn Deliveries) -> Outcome<(Vec<Destination>, Vec<HeldDestination>)> {
+    let (mut deferred, mut held) = (BTreeMap::new(), BTreeMap::new());
     for shard in 0..DUE_SHARDS {
         let mut after = None;
         loop {
@@ -98,15 +112,19 @@ async fn destinations(deliveries: &dyn Deliveries) -> Outcome<Vec<Destination>> 
             after = page
                 .last()
                 .and_then(|state| Some(PendingCursor { due_at: state.due_at?, key: state.key.clone() }));
-            page.into_iter().for_each(|state| add(&mut tallies, state));
+            for state in page {
+                add(if state.is_held() { &mut held } else { &mut deferred }, state);
+            }
             if !full || after.is_none() {
                 break;
             }
         }
     }
-    let mut all: Vec<Destination> = tallies.into_iter().map(Destination::from).collect();
-    all.sort_by_key(|destination| std::cmp::Reverse(destination.recipients));
-    Ok(all)
+    let mut deferred: Vec<Destination> = deferred.into_iter().map(Destination::from).collect();
+    deferred.sort_by_key(|destination| std::cmp::Reverse(destination.recipients));
+    let mut held: Vec<HeldDestination> = held.into_iter().map(HeldDestination::from).collect();
+    held.sort_by_key(|destination| destination.next_release);
+    Ok((deferred, held))
 }
 
 fn add(tallies: &mut BTreeMap<Domain, Tally>, state: DeliveryState) {
@@ -142,6 +160,18 @@ impl From<(Domain, Tally)> for Destination {
     }
 }
 
+impl From<(Domain, Tally)> for HeldDestination {
+    fn from((domain, tally): (Domain, Tally)) -> Self {
+        Self {
+            domain,
+            messages: tally.messages.len() as u64,
+            recipients: tally.recipients,
+            // what is held is due
+            next_release: tally.due_at.unwrap_or(tally.oldest),
+        }
+    }
+}
+
 fn write_text(view: &View, now: Timestamp, screen: Screen, out: &mut dyn Write) -> Outcome {
     if view.destinations.is_empty() {
         writeln!(out, "No mail is deferred.")?;
@@ -159,6 +189,16 @@ fn write_text(view: &View, now: Timestamp, screen: Screen, out: &mut dyn Write) 
                 row.next_attempt_by.map_or_else(|| "-".to_owned(), |at| due(at, now)),
                 row.last_line.clone(),
             ]);
+        }
+        table.write(out, screen)?;
+    }
+    if !view.held.is_empty() {
+        writeln!(out)?;
+        let mut table = Table::new(&["held for", "messages", "recipients", "next release"], &[1, 2]);
+        for row in &view.held {
+            let numbers = [row.messages, row.recipients].map(|n| n.to_string());
+            let cells = [row.domain.to_string()].into_iter().chain(numbers).chain([moment(row.next_release)]);
+            table.row(cells.collect());
         }
         table.write(out, screen)?;
     }

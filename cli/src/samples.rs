@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use shared::job::{Delivery, DeliveryKey};
 use shared::mail::{MessageId, PackId, Reply, ReversePath, Timestamp};
-use shared::port::{Attempt, Next, RecipientState, RecipientStatus, Record};
+use shared::port::{Attempt, Held, Next, RecipientState, RecipientStatus, Record};
 use shared::testkit::{ManualClock, TempStores, samples};
 
 /// 2023-11-14 22:13:20 UTC.
@@ -31,6 +31,18 @@ pub(crate) fn text(out: Vec<u8>) -> String {
 /// Empty stores, at [`NOW`].
 pub(crate) async fn stores() -> TempStores {
     TempStores::open(Arc::new(ManualClock::at(NOW))).await
+}
+
+/// A delivery of `message` to `to`, who are of one domain, that is held until `until`.
+pub(crate) fn hold(message: MessageId, to: &[&str], until: Timestamp) -> Held {
+    let sample = samples::delivery(to);
+    let delivery = Delivery {
+        key: DeliveryKey { message, ..sample.key },
+        accepted_at: ACCEPTED,
+        expires_at: until + sample.expires_at.since(sample.accepted_at),
+        ..sample
+    };
+    Held { delivery, until, forget_at: after(90 * 86_400) }
 }
 
 /// The attempts at a delivery, each ended by a reply; with `due_at` it is deferred.

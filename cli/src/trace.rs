@@ -92,6 +92,12 @@ struct DeliveryStory {
     next_attempt_by: Option<Timestamp>,
     #[serde(with = "rfc3339")]
     expires_at: Timestamp,
+    /// When its message was released, or will be.
+    #[serde(with = "rfc3339::option")]
+    held_until: Option<Timestamp>,
+    /// Whether it is held still.
+    #[serde(skip)]
+    held: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -189,18 +195,23 @@ async fn find(ports: &Ports, id: MessageId) -> Outcome<Story> {
         (None, PackFate::Corrupt(why)) => {
             Err(Failure::new(Exit::Io, format!("the pack of message {id} is corrupt: {why}")))
         }
-        (None, PackFate::Present | PackFate::Deleted) => Err(Failure::new(
-            Exit::NoInput,
-            format!(
-                "there is no message {id} in {}; it was never accepted by this edge, or it is forgotten",
-                ports.place
-            ),
-        )),
+        (None, PackFate::Present | PackFate::Deleted) => Err(not_there(ports, id)),
     }
 }
 
+/// Nobody knows of the message.
+pub(crate) fn not_there(ports: &Ports, id: MessageId) -> Failure {
+    Failure::new(
+        Exit::NoInput,
+        format!(
+            "there is no message {id} in {}; it was never accepted by this edge, or it is forgotten",
+            ports.place
+        ),
+    )
+}
+
 /// The message as its pack has it; `None` where the pack has no such message.
-async fn packed(ports: &Ports, id: MessageId) -> Result<Option<PackedMessage>, PackError> {
+pub(crate) async fn packed(ports: &Ports, id: MessageId) -> Result<Option<PackedMessage>, PackError> {
     let header = PackReader::new(Arc::clone(&ports.spool), id.pack).header().await?;
     Ok(header.messages.into_iter().find(|message| message.n == id.n))
 }
@@ -275,6 +286,8 @@ impl From<&DeliveryState> for DeliveryStory {
             attempts: state.attempts.iter().map(AttemptStory::from).collect(),
             next_attempt_by: state.due_at,
             expires_at: state.expires_at,
+            held_until: state.held_until,
+            held: state.is_held(),
         }
     }
 }

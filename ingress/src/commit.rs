@@ -31,6 +31,10 @@ pub(crate) struct Committer {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Entry>,
+    /// What is held (RFC 4865) waits apart: it goes in packs of its own, which are kept for longer.
+    waiting_held: VecDeque<Entry>,
+    /// Whose turn it is where both wait.
+    held_is_next: bool,
     in_flight: usize,
 }
 
@@ -60,7 +64,9 @@ impl Committer {
         let (answer, answered) = oneshot::channel();
         {
             let mut state = self.state();
-            state.waiting.push_back(Entry { message, content, bytes, memory, answer });
+            let held = message.held_until().is_some();
+            let waiting = if held { &mut state.waiting_held } else { &mut state.waiting };
+            waiting.push_back(Entry { message, content, bytes, memory, answer });
             if state.in_flight < self.limits.commits_in_flight.max(1) {
                 state.in_flight += 1;
                 // what else ends before this task runs is in the same pack
@@ -71,37 +77,44 @@ impl Committer {
         answered.await.unwrap_or(Err(Setback::NotDurable))
     }
 
-    /// Sends the job of a pack that is durable, as the last thing before 250.
-    pub(crate) async fn send_job(&self, pack: PackId) -> PortResult<()> {
+    /// Sends the job of a pack that is durable, as the last thing before 250. `priority` is that of its most urgent message.
+    pub(crate) async fn send_job(&self, pack: PackId, priority: i8) -> PortResult<()> {
         let body = PrepareJob { pack }.encode();
-        let job = Outgoing { body, delay: Duration::ZERO, tenant: TenantId::default() };
+        let job = Outgoing { body, delay: Duration::ZERO, tenant: TenantId::default(), priority };
         let mut sent = self.ports.inbound.send(vec![job]).await?;
         sent.pop().unwrap_or_else(|| {
             Err(PortError::unknown("the send of a job", "the queue did not answer for it"))
         })
     }
 
-    /// Up to a pack of what waits. Where nothing waits, the slot is given back.
+    /// Up to a pack of what waits, all of it held or none. Where nothing waits, the slot is given back.
     fn take(&self) -> Option<Vec<Entry>> {
         let mut state = self.state();
+        let state = &mut *state;
+        let held = !state.waiting_held.is_empty() && (state.held_is_next || state.waiting.is_empty());
+        state.held_is_next = !held;
+        let waiting = if held { &mut state.waiting_held } else { &mut state.waiting };
         let (mut octets, mut header_octets) = (0, 0);
         let fits = |entry: &&Entry| {
             octets += entry.bytes.len();
             header_octets += entry.message.header_octets();
             octets <= self.limits.pack_octets && header_octets <= self.limits.pack_header_octets
         };
-        let fitting = state.waiting.iter().take(self.limits.pack_messages.max(1)).take_while(fits).count();
-        let count = fitting.max(1).min(state.waiting.len());
+        let fitting = waiting.iter().take(self.limits.pack_messages.max(1)).take_while(fits).count();
+        let count = fitting.max(1).min(waiting.len());
         if count == 0 {
             state.in_flight -= 1;
             return None;
         }
-        Some(state.waiting.drain(..count).collect())
+        Some(waiting.drain(..count).collect())
     }
 
     async fn commit_batch(&self, batch: Vec<Entry>) {
         let began = self.ports.clock.now();
+        let released_at = batch.iter().filter_map(|entry| entry.message.held_until()).max();
         let id = self.ports.ids.pack(began);
+        let id = released_at.map_or(id, |until| id.held(until));
+        let priority = batch.iter().map(|entry| entry.message.envelope.options.priority).max().unwrap_or(0);
         let mut messages = Vec::with_capacity(batch.len());
         let mut answers = Vec::with_capacity(batch.len());
         for Entry { message, content, bytes, memory, answer } in batch {
@@ -111,7 +124,7 @@ impl Committer {
         let parts = pack::encode(id, began, messages);
         let durable = async {
             self.ports.spool.put(id, parts).await?;
-            self.send_job(id).await
+            self.send_job(id, priority).await
         };
         let outcome = self.ports.clock.timeout(self.limits.commit_timeout, durable).await;
         let took = self.ports.clock.now().since(began);
@@ -167,6 +180,10 @@ impl Drop for Slot {
             let mut state = self.committer.state();
             state.in_flight -= 1;
             state.waiting.clear();
+            state.waiting_held.clear();
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

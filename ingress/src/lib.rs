@@ -16,7 +16,7 @@ pub mod smtp;
 mod telemetry;
 pub mod tls;
 
-pub use limits::Limits;
+pub use limits::{HOLD_MAX, Limits};
 pub use server::{BindError, Server};
 pub use settings::{Listener, ListenerKind, Ports, Settings};
 pub use smtp::BareLf;

@@ -39,6 +39,10 @@ pub(crate) const CERTIFICATE_OCTETS_MAX: u64 = 1024 * 1024;
 /// Tickets for resumption that a client of TLS 1.3 gets: mail clients open one connection after another, so one is enough.
 pub(crate) const TICKETS: usize = 1;
 
+/// The longest time that a message may be held, whatever is configured: with the time that it is tried for behind it, it must stay
+/// below the 60 days that a bucket keeps held packs.
+pub const HOLD_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// What a session, a message and the whole server may use up. The defaults are what the RFCs ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -66,8 +70,6 @@ pub struct Limits {
     pub refused_recipients: u32,
     /// The failure of AUTH with which a session ends.
     pub auth_failures: u32,
-    /// How long a message may be held before its first attempt (RFC 4865).
-    pub hold: Duration,
     /// How long the server waits for the whole of the next command; at least 5 minutes (RFC 5321 §4.5.3.2.7).
     pub command_timeout: Duration,
     /// How long it waits for more content; the client's own limit is 3 minutes a block (RFC 5321 §4.5.3.2.5).
@@ -84,6 +86,8 @@ pub struct Limits {
     pub connections: usize,
     /// Most sessions at a time of one client outside the trusted networks; of one IPv6 network of 64 bits.
     pub connections_each: usize,
+    /// Longest time that a message may be held (RFC 4865); zero where none is, and the extension is not offered.
+    pub hold: Duration,
     /// Connections that the system holds until they are accepted.
     pub backlog: u32,
     /// How many octets of commands are read at once; what a session can hold unread is about this much.
@@ -132,7 +136,6 @@ impl Default for Limits {
             idle_commands: 100,
             refused_recipients: 100,
             auth_failures: 3,
-            hold: Duration::from_secs(30 * 24 * 3600),
             command_timeout: Duration::from_secs(300),
             content_timeout: Duration::from_secs(180),
             content_total_timeout: Duration::from_secs(3600),
@@ -141,6 +144,7 @@ impl Default for Limits {
             linger: Duration::from_secs(2),
             connections: 10_000,
             connections_each: 100,
+            hold: HOLD_MAX,
             backlog: 1024,
             command_read_octets: 8 * 1024,
             content_read_octets: 64 * 1024,

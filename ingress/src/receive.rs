@@ -22,6 +22,7 @@ pub(crate) struct Receiving {
 struct Streaming {
     id: PackId,
     pack: StreamedPack,
+    priority: i8,
 }
 
 impl Receiving {
@@ -130,7 +131,7 @@ async fn wait_for_memory(edge: &Edge, octets: u32) -> Result<OwnedSemaphorePermi
 /// Where the spool has stopped answering, its upkeep removes the pack: nobody waits for it here.
 async fn abort(edge: &Edge, streaming: Option<Box<Streaming>>) {
     let Some(streaming) = streaming else { return };
-    let Streaming { id, pack } = *streaming;
+    let Streaming { id, pack, .. } = *streaming;
     let aborted = edge.ports.clock.timeout(edge.limits.commit_timeout, pack.abort()).await;
     if let Err(error) = aborted.unwrap_or_else(|| Err(too_slow())) {
         warn!(pack_id = %id, error = error.chain(), "a pack given up could not be removed; upkeep will");
@@ -141,9 +142,11 @@ impl Streaming {
     async fn begin(edge: &Edge, message: NewMessage) -> Result<Self, Setback> {
         let now = edge.ports.clock.now();
         let id = edge.ports.ids.pack(now);
+        let id = message.held_until().map_or(id, |until| id.held(until));
+        let priority = message.envelope.options.priority;
         let begun = StreamedPack::begin(&*edge.ports.spool, id, now, message);
         match edge.ports.clock.timeout(edge.limits.commit_timeout, begun).await {
-            Some(Ok(pack)) => Ok(Self { id, pack }),
+            Some(Ok(pack)) => Ok(Self { id, pack, priority }),
             Some(Err(error)) => Err(failed(id, &error)),
             None => Err(failed(id, &too_slow())),
         }
@@ -159,12 +162,12 @@ impl Streaming {
 
     /// The pack first, then its job: see [`crate::commit`].
     async fn commit(self, edge: &Edge, facts: ContentFacts) -> Result<MessageId, Setback> {
-        let Self { id, pack } = self;
+        let Self { id, pack, priority } = self;
         let clock = &edge.ports.clock;
         let began = clock.now();
         let durable = async {
             pack.finish(facts).await?;
-            edge.committer.send_job(id).await
+            edge.committer.send_job(id, priority).await
         };
         let outcome: Option<PortResult<()>> = clock.timeout(edge.limits.commit_timeout, durable).await;
         let ok = is_durable(id, outcome);

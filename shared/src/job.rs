@@ -84,6 +84,13 @@ pub struct Delivery {
     pub expires_at: Timestamp,
 }
 
+impl Delivery {
+    /// From when on it may be attempted, and from when its age counts: the release of a held message, and else its 250.
+    pub fn released_at(&self) -> Timestamp {
+        self.options.held_until(self.accepted_at).unwrap_or(self.accepted_at)
+    }
+}
+
 /// The name of a delivery. `part` tells deliveries of one message to one domain apart, where it has over
 /// [`RECIPIENTS_MAX`] recipients there. As text: `<message id>/<domain>` and `<message id>/<domain>#<part>`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

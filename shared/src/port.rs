@@ -18,7 +18,7 @@ mod spool;
 pub use clock::Clock;
 pub use counters::{Counters, Taken, Window};
 pub use deliveries::{
-    Attempt, Claim, DUE_SHARDS, Deliveries, DeliveryState, Next, PendingCursor, RecipientState,
+    Attempt, Cancel, Claim, DUE_SHARDS, Deliveries, DeliveryState, Held, Next, PendingCursor, RecipientState,
     RecipientStatus, Record, due_shard,
 };
 pub use directory::{Directory, Entry, EntryKind};

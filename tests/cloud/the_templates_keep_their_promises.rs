@@ -10,6 +10,8 @@ use serde_json::Value;
 const DAY: u64 = 86_400;
 /// How long a message is tried, unless somebody sets it otherwise (README, `retry.lifetime`), and its bounce after it.
 const LONGEST_TRIED: Duration = Duration::from_secs(5 * DAY);
+/// How long a message is held at most (README, `limits.hold`).
+const LONGEST_HELD: Duration = Duration::from_secs(30 * DAY);
 
 /// Gives a template as JSON, by the loader of its linter.
 const LOAD: &str = "import json, sys
@@ -107,6 +109,10 @@ fn packs_outlive_their_messages_and_stray_uploads_do_not() {
     assert_eq!(packs["Status"], "Enabled");
     let kept = Duration::from_secs(packs["ExpirationInDays"].as_u64().unwrap() * DAY);
     assert!(kept > LONGEST_TRIED);
+    let held = rules.iter().find(|rule| rule["Prefix"] == "held/").unwrap();
+    assert_eq!(held["Status"], "Enabled");
+    let kept_held = Duration::from_secs(held["ExpirationInDays"].as_u64().unwrap() * DAY);
+    assert!(kept_held > LONGEST_HELD + kept, "a pack is kept for as long behind the release as any other");
     for (name, queue) in of_type(&resources, "AWS::SQS::Queue") {
         let job = Duration::from_secs(queue["MessageRetentionPeriod"].as_u64().unwrap());
         assert!(kept > job, "a job of {name} outlives its pack");

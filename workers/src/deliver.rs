@@ -18,7 +18,7 @@ mod transport;
 mod transports;
 
 pub use attempt::{Outcome, RecipientOutcome, Tried};
-pub(crate) use batch::{send_jobs, to_jobs};
+pub(crate) use batch::{priority, send_jobs, to_jobs};
 pub use route::{Route, RouteError, Routes, Rule};
 pub use schedule::{DomainRetry, RetrySettings};
 pub use stage::{Deliver, DeliverPorts, DeliverSettings};

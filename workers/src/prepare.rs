@@ -4,9 +4,12 @@
 //! - Nothing of a pack is sent before all of it was read and found whole.
 //! - Preparing a pack twice is harmless. Its jobs are named by what they carry; where the pack was claimed before, they are marked
 //!   `check`. A prefix is made of the message and the keys alone, so that a second run makes the same.
+//! - A message that is held (RFC 4865) becomes deliveries in the state, due at its release, and no job. Whether it is held is a matter of
+//!   the message alone, and not of the time it is prepared at: a second run must not send what the first one holds.
 //! - The envelope comes from the pack's header and never from a message's.
 
 mod content;
+mod hold;
 mod prefix;
 mod scan;
 mod signers;
@@ -29,7 +32,7 @@ use self::scan::{Scan, Unsigned};
 use self::signers::Signers;
 use self::split::Jobs;
 use crate::dkim::{BodyHash, Canonicalization, SignedFields};
-use crate::limits::{HELD_PAUSE, LEASE, RETRY_LIFETIME, prepare as limits};
+use crate::limits::{HELD_PAUSE, LEASE, RETAIN, RETRY_LIFETIME, prepare as limits};
 use crate::{Stage, Verdict};
 
 /// What the stage works with.
@@ -56,6 +59,8 @@ pub struct PrepareSettings {
     pub hostname: String,
     /// How long delivery of a message is tried.
     pub lifetime: Duration,
+    /// How long beyond that what is held is remembered.
+    pub retain: Duration,
     /// Who claims the packs; tells this process from every other.
     pub holder: String,
     /// How long a pack is claimed; longer than preparing the largest takes.
@@ -67,6 +72,7 @@ impl Default for PrepareSettings {
         Self {
             hostname: "localhost".to_owned(),
             lifetime: RETRY_LIFETIME,
+            retain: RETAIN,
             holder: "prepare".to_owned(),
             lease: LEASE,
         }
@@ -92,6 +98,8 @@ enum Failure {
     Claim(#[source] PortError),
     #[error("the signing keys could not be read")]
     Keys(#[source] PortError),
+    #[error("held deliveries could not be written")]
+    Hold(#[source] PortError),
     #[error("jobs could not be sent")]
     Send(#[source] PortError),
 }
@@ -155,9 +163,11 @@ impl Prepare {
         for message in header.messages {
             prepared.push(self.prepare_message(&mut reader, message).await?);
         }
+        let released_at = self.hold(&mut prepared).await.map_err(Failure::Hold)?;
         // killed before the last job is sent: the next run finds the claim taken before, and marks all of its jobs
         let sent = self.send(&mut prepared, again).await?;
-        let forget_at = self.ports.clock.now() + self.settings.lifetime + limits::FORGET_AFTER_LIFETIME;
+        let tried_from = released_at.max(self.ports.clock.now());
+        let forget_at = tried_from + self.settings.lifetime + limits::FORGET_AFTER_LIFETIME;
         let finished = self.ports.deliveries.finish(&claim_name(pack), holder, forget_at).await;
         finished.map_err(Failure::Claim)?;
         tell(pack, &prepared, sent, again);
@@ -258,7 +268,11 @@ impl Prepare {
                 error!(pack_id, cause, "a pack cannot be prepared");
                 ("missing", limits::AGAIN_AFTER_MISSING)
             }
-            Failure::Pack(PackError::Spool(_)) | Failure::Claim(_) | Failure::Keys(_) | Failure::Send(_) => {
+            Failure::Pack(PackError::Spool(_))
+            | Failure::Claim(_)
+            | Failure::Keys(_)
+            | Failure::Hold(_)
+            | Failure::Send(_) => {
                 warn!(pack_id, cause, "a pack cannot be prepared yet");
                 ("failed", limits::AGAIN_AFTER)
             }

@@ -227,6 +227,7 @@ fn prepare_settings(settings: &Settings, stores: &Stores) -> PrepareSettings {
     PrepareSettings {
         hostname: settings.hostname.to_string(),
         lifetime: settings.retry.lifetime,
+        retain: settings.stores.memory,
         holder: format!("prepare-{:016x}", stores.ids.random()),
         ..PrepareSettings::default()
     }

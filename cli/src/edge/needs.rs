@@ -9,6 +9,8 @@ use crate::settings::{Reader, Role, Settings};
 pub(crate) const TRACE: &[Store] = &[Store::Spool, Store::State];
 /// What `queue` looks at.
 pub(crate) const QUEUE: &[Store] = &[Store::QueueInbound, Store::QueueOutbound, Store::State];
+/// What `cancel` looks at; it writes the state.
+pub(crate) const CANCEL: &[Store] = TRACE;
 /// What `domain` looks at and writes.
 pub(crate) const DOMAIN: &[Store] = &[Store::Directory, Store::Keys];
 

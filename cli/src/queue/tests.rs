@@ -30,7 +30,7 @@ impl Edge {
     }
 
     async fn send(&self, queue: &dyn Queue, delay: Duration) {
-        let job = Outgoing { body: "{}".to_owned(), delay, tenant: Default::default() };
+        let job = Outgoing { body: "{}".to_owned(), delay, tenant: Default::default(), priority: 0 };
         queue.send(vec![job]).await.unwrap();
     }
 
@@ -101,6 +101,33 @@ async fn an_empty_queue_says_so_and_dead_jobs_stand_out() {
 }
 
 #[tokio::test]
+async fn held_mail_is_told_with_its_release_and_is_not_called_deferred() {
+    let edge = Edge::new(deferred("a", "example.org", &["a@example.org"], "greylisted", 360)).await;
+    let held = [("b", "b@example.net", 86_400), ("c", "c@example.net", 3600), ("d", "d@example.com", 7200)];
+    let held = held.map(|(seed, to, release)| crate::samples::hold(message_id(seed), &[to], after(release)));
+    edge.stores.stores.deliveries.hold(held.into()).await.unwrap();
+    let told = edge.told(false, None).await;
+    assert!(
+        told.starts_with(
+            "\
+destination  messages  recipients  oldest  next try      last reply
+example.org         1           1  2 min   within 4 min  450 4.2.0 greylisted
+
+held for     messages  recipients  next release
+example.net         2           2  2023-11-14 23:13:20 UTC
+example.com         1           1  2023-11-15 00:13:20 UTC
+
+queue "
+        ),
+        "{told}"
+    );
+    let told: serde_json::Value = serde_json::from_str(&edge.told(true, None).await).unwrap();
+    assert_eq!(told["destinations"].as_array().unwrap().len(), 1);
+    let expected = serde_json::json!({"domain": "example.net", "messages": 2, "recipients": 2, "next_release": "2023-11-14T23:13:20Z"});
+    assert_eq!(told["held"][0], expected);
+}
+
+#[tokio::test]
 async fn more_than_a_page_in_one_shard_is_counted_whole() {
     // parts of one delivery lie in different shards, so a page is filled by many messages to one domain
     let [record] = &deferred("x", "example.org", &["a@example.org"], "later", 60)[..] else {
@@ -143,6 +170,7 @@ async fn the_queue_as_json_stays_as_it_is() {
                 "next_attempt_by": "2023-11-14T22:19:20Z",
                 "last_reply": {"code": 450, "enhanced": "4.2.0", "text": "greylisted"},
             }],
+            "held": [],
             "queues": {
                 "inbound": {"ready": 3, "in_flight": 0, "delayed": 0, "dead": 0, "oldest": "2023-11-14T22:15:10Z"},
                 "outbound": {"ready": 1, "in_flight": 0, "delayed": 0, "dead": 0, "oldest": "2023-11-14T22:15:19Z"},

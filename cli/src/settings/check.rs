@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ingress::HOLD_MAX;
 use ipnet::IpNet;
 use rustix::fs::{Access, access};
 use shared::config::{Mistake, PREFIX, Section};
@@ -163,6 +164,14 @@ fn check_limits(settings: &Settings, root: &mut Section<'_>) {
         if value == 0 {
             root.mistake(key, "nothing works with 0", "use 1 or more");
         }
+    }
+    if limits.hold > HOLD_MAX {
+        let days = HOLD_MAX.as_secs() / 86_400;
+        root.mistake(
+            "limits.hold",
+            "the packs of such messages may be deleted before their release",
+            format!("use {days}d or less; 0s for none"),
+        );
     }
     let least = MEMORY_OCTETS_MIN.max(limits.streamed_memory_octets);
     if limits.memory_octets < least {

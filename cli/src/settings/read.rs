@@ -146,6 +146,7 @@ fn limits(section: &mut Section<'_>, in_bucket: bool) -> Limits {
         connections_each: section.value("connections_each", default.connections_each),
         command_timeout: section.value("command_timeout", default.command_timeout),
         content_timeout: section.value("content_timeout", default.content_timeout),
+        hold: section.value("hold", default.hold),
         pack_messages: section.value("pack_messages", default.pack_messages),
         commits_in_flight: section.value("commits_in_flight", commits),
         ..default

@@ -89,6 +89,19 @@ fn packs_outlive_the_longest_lifetime() {
 }
 
 #[test]
+fn mail_is_held_no_longer_than_its_pack_is_kept() {
+    assert_eq!(
+        read("hostname = \"h\"\n[limits]\nhold = \"0s\"", [], Reader::Edge).unwrap().value.limits.hold,
+        Duration::ZERO
+    );
+    let told = mistakes("[limits]\nhold = \"31d\"");
+    assert!(
+        told.len() == 1 && told[0].starts_with("limits.hold: ") && told[0].contains("use 30d or less"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn the_name_of_an_edge_is_a_domain() {
     let told = |toml: &str| {
         read(toml, [], Reader::Edge).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>()

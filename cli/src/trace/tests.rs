@@ -92,6 +92,55 @@ example.org
 }
 
 #[tokio::test]
+async fn a_held_message_says_until_when_and_a_cancelled_one_by_whom() {
+    let (open, id) = (stores().await, message_id("a"));
+    let deliveries = open.stores.deliveries.clone();
+    let [held, cancelled] = [("bob@example.net", 86_400), ("carol@example.org", 3600)]
+        .map(|(to, release)| crate::samples::hold(id, &[to], after(release)));
+    deliveries.hold(vec![held.clone(), cancelled.clone()]).await.unwrap();
+    deliveries
+        .cancel(&cancelled.delivery.key, &Reply::new(250, (0, 0), "cancelled by the operator"))
+        .await
+        .unwrap();
+    let ports = Ports {
+        spool: open.stores.spool.clone(),
+        deliveries: deliveries.clone(),
+        now: NOW,
+        place: "./.spoolway".to_owned(),
+    };
+    let tell = async || {
+        let mut out = Vec::new();
+        run(&ports, id, false, Screen::default(), &mut out).await.unwrap();
+        text(out)
+    };
+    let told = tell().await;
+    assert!(
+        told.ends_with(
+            "\
+example.net
+  signed    s._domainkey.example.com
+  held      until 2023-11-15 22:13:20 UTC; until then, spoolway cancel takes it back
+  held      bob@example.net  
+  next      attempt 1 at its release, or within a minute of it; given up on 2023-11-20 22:13:20 UTC
+
+example.org
+  signed    s._domainkey.example.com
+  held      until 2023-11-14 23:13:20 UTC
+  cancelled carol@example.org  250 2.0.0 cancelled by the operator
+"
+        ),
+        "{told}"
+    );
+    let shard = shared::port::due_shard(&held.delivery.key);
+    deliveries.due(shard, held.until, std::time::Duration::from_secs(900), 1).await.unwrap();
+    let told = tell().await;
+    assert!(
+        told.contains("  held      until 2023-11-15 22:13:20 UTC\n  deferred  bob@example.net"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
 async fn a_bounce_names_the_message_that_tells_the_sender() {
     let (id, report) = (message_id("a"), message_id("report"));
     let no = Reply::new(550, (1, 1), "no such user");
@@ -166,6 +215,7 @@ async fn the_story_as_json_stays_as_it_is() {
                 }],
                 "next_attempt_by": "2023-11-14T22:19:20Z",
                 "expires_at": "2023-11-19T22:13:20Z",
+                "held_until": null,
             }],
             "waiting": [],
         })

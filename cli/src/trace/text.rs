@@ -75,11 +75,15 @@ fn write_delivery(
         },
         signed => writeln!(out, "  signed    {}", plain(&signed.join(", ")))?,
     }
+    if let Some(until) = delivery.held_until {
+        let still = if delivery.held { "; until then, spoolway cancel takes it back" } else { "" };
+        writeln!(out, "  held      until {}{still}", moment(until))?;
+    }
     for attempt in &delivery.attempts {
         write_attempt(attempt, screen, out)?;
     }
     for recipient in &delivery.recipients {
-        let (word, tone) = word(recipient.status);
+        let (word, tone) = word(recipient.status, delivery.held);
         let reply = recipient.reply.as_ref().map_or("", |reply| reply.line.as_str());
         writeln!(
             out,
@@ -91,7 +95,10 @@ fn write_delivery(
             writeln!(out, "            the sender is told by message {report}")?;
         }
     }
-    if let Some(at) = delivery.next_attempt_by {
+    if delivery.held {
+        let end = moment(delivery.expires_at);
+        writeln!(out, "  next      attempt 1 at its release, or within a minute of it; given up on {end}")?;
+    } else if let Some(at) = delivery.next_attempt_by {
         let number = delivery.attempts.last().map_or(1, |attempt| attempt.number + 1);
         let end = moment(delivery.expires_at);
         writeln!(out, "  next      attempt {number} {}, by {}; given up on {end}", due(at, now), moment(at))?;
@@ -118,12 +125,14 @@ fn write_attempt(attempt: &AttemptStory, screen: Screen, out: &mut dyn Write) ->
     writeln!(out, "{:23}{}", "", attempt.reply.line)
 }
 
-fn word(status: RecipientStatus) -> (&'static str, Tone) {
+fn word(status: RecipientStatus, held: bool) -> (&'static str, Tone) {
     match status {
+        RecipientStatus::Deferred if held => ("held", Tone::Waiting),
         RecipientStatus::Deferred => ("deferred", Tone::Waiting),
         RecipientStatus::Delivered => ("delivered", Tone::Good),
         RecipientStatus::Bounced => ("bounced", Tone::Bad),
         RecipientStatus::Discarded => ("discarded", Tone::Quiet),
+        RecipientStatus::Cancelled => ("cancelled", Tone::Quiet),
     }
 }
 

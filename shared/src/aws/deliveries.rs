@@ -11,6 +11,7 @@
 
 mod claims;
 mod due;
+mod holds;
 mod items;
 mod records;
 
@@ -23,8 +24,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::Aws;
 use crate::job::{Delivery, DeliveryKey};
-use crate::mail::{MessageId, Timestamp};
-use crate::port::{Claim, Deliveries, DeliveryState, PendingCursor, PortResult, Record};
+use crate::mail::{MessageId, Reply, Timestamp};
+use crate::port::{Cancel, Claim, Deliveries, DeliveryState, Held, PendingCursor, PortResult, Record};
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -58,6 +59,14 @@ impl Deliveries for DynamoDeliveries {
 
     async fn record(&self, records: Vec<Record>) -> PortResult<Vec<PortResult<()>>> {
         Ok(self.record_all(records).await)
+    }
+
+    async fn hold(&self, held: Vec<Held>) -> PortResult<Vec<PortResult<()>>> {
+        Ok(self.hold_all(held).await)
+    }
+
+    async fn cancel(&self, key: &DeliveryKey, reply: &Reply) -> PortResult<Cancel> {
+        self.cancel_one(key, reply).await
     }
 
     async fn settled(&self, keys: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>> {

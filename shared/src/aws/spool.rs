@@ -1,4 +1,5 @@
-//! The spool as a bucket: `packs/<shard>/<pack id>`; what cannot be read lies below `corrupt/`.
+//! The spool as a bucket: `packs/<shard>/<pack id>`, and `held/<shard>/<pack id>` for packs whose id says that their messages are
+//! held, as a bucket's lifecycle tells ages by prefixes alone; what cannot be read lies below `corrupt/`.
 //!
 //! A pack is put under the condition that nothing has its key. Where something has, it is the same pack: an id stands for its
 //! content, and mostly it was our own try before, whose answer was lost.
@@ -55,12 +56,36 @@ impl S3Spool {
 }
 
 impl Bucket {
-    fn packs(&self) -> String {
-        format!("{}packs/", self.prefix)
+    /// Below what the packs lie that are held, or those that are not.
+    fn packs(&self, held: bool) -> String {
+        format!("{}{}/", self.prefix, if held { "held" } else { "packs" })
     }
 
     fn key(&self, id: PackId) -> String {
-        format!("{}{}/{id}", self.packs(), id.shard())
+        format!("{}{}/{id}", self.packs(id.held_until().is_some()), id.shard())
+    }
+
+    /// Adds to `found` the packs below a prefix with keys over `after`, until there are `limit`.
+    async fn list(
+        &self,
+        held: bool,
+        mut after: Option<String>,
+        limit: usize,
+        found: &mut Vec<PackInfo>,
+    ) -> PortResult<()> {
+        let packs = self.packs(held);
+        while found.len() < limit {
+            let page = i32::try_from((limit - found.len()).min(1000)).unwrap_or(1000);
+            let list = self.client.list_objects_v2().bucket(&self.name).prefix(&packs).max_keys(page);
+            let listed = list.set_start_after(after).send().await.map_err(|error| of_read(LIST, error))?;
+            // an object of another name is none of ours
+            found.extend(listed.contents().iter().filter_map(info));
+            after = listed.contents().last().and_then(|last| last.key().map(str::to_owned));
+            if !listed.is_truncated().unwrap_or(false) || after.is_none() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     async fn put(&self, what: &'static str, id: PackId, bytes: Bytes) -> PortResult<()> {
@@ -136,21 +161,15 @@ impl Spool for S3Spool {
         deleted.map(drop).map_err(|error| of_write(DELETE, error))
     }
 
+    /// Those that are not held come first.
     async fn list(&self, after: Option<PackId>, limit: usize) -> PortResult<Vec<PackInfo>> {
-        let Bucket { client, name, .. } = &*self.bucket;
-        let packs = self.bucket.packs();
-        let mut after = after.map(|id| self.bucket.key(id));
         let mut found = Vec::new();
-        while found.len() < limit {
-            let page = i32::try_from((limit - found.len()).min(1000)).unwrap_or(1000);
-            let list = client.list_objects_v2().bucket(name).prefix(&packs).max_keys(page);
-            let listed = list.set_start_after(after).send().await.map_err(|error| of_read(LIST, error))?;
-            // an object of another name is none of ours
-            found.extend(listed.contents().iter().filter_map(info));
-            after = listed.contents().last().and_then(|last| last.key().map(str::to_owned));
-            if !listed.is_truncated().unwrap_or(false) || after.is_none() {
-                break;
-            }
+        let key = after.map(|id| self.bucket.key(id));
+        if after.is_some_and(|id| id.held_until().is_some()) {
+            self.bucket.list(true, key, limit, &mut found).await?;
+        } else {
+            self.bucket.list(false, key, limit, &mut found).await?;
+            self.bucket.list(true, None, limit, &mut found).await?;
         }
         Ok(found)
     }

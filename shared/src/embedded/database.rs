@@ -119,8 +119,17 @@ impl Database {
 
     /// Makes the tables of a store, where they are not there.
     pub(super) fn define(&self, what: &'static str, schema: &'static str) -> PortResult<()> {
+        self.define_by(what, |db| db.execute_batch(schema))
+    }
+
+    /// The same where it takes more than a batch of statements.
+    pub(super) fn define_by(
+        &self,
+        what: &'static str,
+        define: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    ) -> PortResult<()> {
         let reader = self.inner.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        reader.execute_batch(schema).map_err(|error| PortError::unknown(what, error))
+        define(&reader).map_err(|error| PortError::unknown(what, error))
     }
 
     /// Runs `work` in a transaction that it shares with whatever else waits, and answers when that is committed. `work` must be one

@@ -10,8 +10,10 @@ use rusqlite::Connection;
 use super::claims;
 use super::database::Database;
 use crate::job::{Delivery, DeliveryKey};
-use crate::mail::{MessageId, Timestamp};
-use crate::port::{Claim, Deliveries, DeliveryState, PendingCursor, PortError, PortResult, Record};
+use crate::mail::{MessageId, Reply, Timestamp};
+use crate::port::{
+    Cancel, Claim, Deliveries, DeliveryState, Held, PendingCursor, PortError, PortResult, Record,
+};
 use store::Row;
 
 const OPEN: &str = "the opening of the delivery state";
@@ -19,6 +21,8 @@ const CLAIM: &str = "the claim of a job";
 const FINISH: &str = "the end of a claim";
 const ABANDON: &str = "the giving up of a claim";
 const RECORD: &str = "the record of an attempt";
+const HOLD: &str = "the hold of a delivery";
+const CANCEL: &str = "the cancel of a delivery";
 const READ: &str = "the read of the delivery state";
 const DUE: &str = "the lease of due deliveries";
 const FORGET: &str = "the deletion of old state";
@@ -89,6 +93,27 @@ impl Deliveries for SqliteDeliveries {
             Ok(answers)
         };
         self.database.write_in_company(RECORD, record).await
+    }
+
+    async fn hold(&self, held: Vec<Held>) -> PortResult<Vec<PortResult<()>>> {
+        let rows: Vec<Row> = held.into_iter().map(Row::held).collect();
+        let hold = move |db: &Connection| {
+            let mut answers = Vec::with_capacity(rows.len());
+            for row in rows {
+                match store::insert(db, &row) {
+                    Ok(_) => answers.push(Ok(())),
+                    Err(error) if db.is_autocommit() => return Err(error),
+                    Err(error) => answers.push(Err(PortError::refused(HOLD, error))),
+                }
+            }
+            Ok(answers)
+        };
+        self.database.write_in_company(HOLD, hold).await
+    }
+
+    async fn cancel(&self, key: &DeliveryKey, reply: &Reply) -> PortResult<Cancel> {
+        let (key, reply) = (key.clone(), reply.clone());
+        self.database.write(CANCEL, move |db| store::cancel(db, &key, &reply)).await
     }
 
     async fn settled(&self, keys: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>> {

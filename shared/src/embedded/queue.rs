@@ -63,7 +63,7 @@ impl SqliteQueue {
         settings: QueueSettings,
         clock: Arc<dyn Clock>,
     ) -> PortResult<Self> {
-        database.define(OPEN, store::SCHEMA)?;
+        database.define_by(OPEN, store::define)?;
         let (database, name) = (database.clone(), name.into());
         let shared =
             Shared { database, name, settings, sends_in_company: false, clock, changed: Notify::new() };

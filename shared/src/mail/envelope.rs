@@ -68,6 +68,13 @@ pub struct MailOptions {
     pub deliver_by: Option<DeliverBy>,
 }
 
+impl MailOptions {
+    /// When a message that was received at `received_at` is released; `None` where it is not held.
+    pub fn held_until(&self, received_at: Timestamp) -> Option<Timestamp> {
+        self.hold.map(|hold| hold.until(received_at)).filter(|until| *until > received_at)
+    }
+}
+
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

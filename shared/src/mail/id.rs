@@ -33,6 +33,24 @@ impl PackId {
         Self(derived(at, digest.as_ref()))
     }
 
+    /// This id for a pack whose messages are held until `until` (RFC 4865). It says so itself, by version 8 (RFC 9562 §5.8) and the
+    /// release in the place of the time, so that whoever keeps the pack knows how long without being told.
+    #[must_use]
+    pub fn held(self, until: Timestamp) -> Self {
+        let mut octets = self.0.into_bytes();
+        let millis = u64::try_from(until.millis()).unwrap_or(0).to_be_bytes();
+        octets[..6].copy_from_slice(&millis[2..]);
+        octets[6] = (octets[6] & 0x0f) | 0x80;
+        Self(Uuid::from_bytes(octets))
+    }
+
+    /// Until when the messages of the pack are held; `None` where they are not.
+    pub fn held_until(self) -> Option<Timestamp> {
+        let octets = self.0.as_bytes();
+        let millis = octets[..6].iter().fold(0, |millis, octet| millis << 8 | i64::from(*octet));
+        (octets[6] >> 4 == 8).then_some(Timestamp::from_millis(millis))
+    }
+
     /// Two hexadecimal digits that spread packs evenly over folders or key prefixes.
     pub fn shard(self) -> String {
         format!("{:02x}", self.0.as_bytes()[15])
@@ -170,6 +188,19 @@ mod tests {
         ] {
             assert!(wrong.parse::<MessageId>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_id_of_a_held_pack_tells_until_when_and_stays_its_own() {
+        let (at, until) =
+            (Timestamp::from_millis(1_700_000_000_000), Timestamp::from_millis(1_702_000_000_123));
+        let [one, other] = ["one", "other"].map(|seed| PackId::derived(at, seed));
+        assert_eq!((one.held_until(), one.held(until).held_until()), (None, Some(until)));
+        assert_ne!(one.held(until), other.held(until));
+        assert_eq!(
+            (one.held(until).to_string().parse(), one.held(until).shard()),
+            (Ok(one.held(until)), one.shard())
+        );
     }
 
     #[test]

@@ -21,6 +21,11 @@ pub struct NewMessage {
 }
 
 impl NewMessage {
+    /// Until when the message is held; `None` where it is not.
+    pub fn held_until(&self) -> Option<Timestamp> {
+        self.envelope.options.held_until(self.received_at)
+    }
+
     /// How many octets the message takes in the header of a pack, at most: whoever gathers messages keeps the sum of these below
     /// [`PACK_HEADER_OCTETS_MAX`](crate::limits::PACK_HEADER_OCTETS_MAX), as no reader takes a longer header.
     pub fn header_octets(&self) -> usize {

@@ -34,7 +34,15 @@ pub trait Deliveries: Send + Sync {
     /// again. The due time becomes that of `next`, unless a later attempt was recorded before.
     async fn record(&self, records: Vec<Record>) -> PortResult<Vec<PortResult<()>>>;
 
-    /// The state of each delivery, in the order of `keys`; `None` where no attempt has ended.
+    /// Writes deliveries that are held (RFC 4865), one result each, in their order: each becomes due at its release. Where there is an
+    /// item already, it stays as it is and the answer is `Ok`: written twice it is held once, and what was cancelled stays so.
+    async fn hold(&self, held: Vec<Held>) -> PortResult<Vec<PortResult<()>>>;
+
+    /// Cancels a delivery that is held: each of its recipients gets the final status cancelled, with `reply`, and nothing is due any
+    /// more. Not once [`due`](Self::due) has leased it, which is its release: of a cancel and a lease that race, one wins.
+    async fn cancel(&self, key: &DeliveryKey, reply: &Reply) -> PortResult<Cancel>;
+
+    /// The state of each delivery, in the order of `keys`; `None` where no attempt has ended and it was never held.
     async fn settled(&self, keys: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>>;
 
     /// Leases up to `limit` deliveries of `shard` that were due by `now`: they become due again at `now + lease`,
@@ -55,7 +63,7 @@ pub trait Deliveries: Send + Sync {
         limit: usize,
     ) -> PortResult<Vec<DeliveryState>>;
 
-    /// Every delivery of a message that an attempt has been made at.
+    /// Every delivery of a message that was held or that an attempt has been made at.
     async fn message(&self, message: MessageId) -> PortResult<Vec<DeliveryState>>;
 
     /// Deletes up to `limit` claims and items whose `forget_at` lies before `now`; tells how many. A store that does so by itself answers 0.
@@ -77,6 +85,28 @@ pub enum Claim {
     },
     /// Done, by anyone.
     Finished,
+}
+
+/// A delivery to be held, to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The delivery as its first attempt will make it.
+    pub delivery: Delivery,
+    /// When it is released.
+    pub until: Timestamp,
+    /// When the item may be deleted; behind the release and all attempts.
+    pub forget_at: Timestamp,
+}
+
+/// What a cancel came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancel {
+    /// It is cancelled, now or by an earlier call.
+    Done,
+    /// Too late: it is released, or was never held.
+    Released,
+    /// There is no item.
+    Missing,
 }
 
 /// What one attempt came to, to be written.
@@ -131,6 +161,9 @@ pub struct DeliveryState {
     pub accepted_at: Timestamp,
     /// When to give up.
     pub expires_at: Timestamp,
+    /// Until when it is held, or was before its first attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Timestamp>,
     /// Each recipient.
     pub recipients: Vec<RecipientState>,
     /// The attempts that ended, oldest first: the first one and the latest, at most [`ATTEMPTS_MAX`](crate::limits::ATTEMPTS_MAX).
@@ -168,6 +201,8 @@ pub enum RecipientStatus {
     Bounced,
     /// Thrown away by a rule, which the reply names.
     Discarded,
+    /// Cancelled while it was held, by whom the reply names; the sender is not told.
+    Cancelled,
 }
 
 impl RecipientStatus {
@@ -175,7 +210,7 @@ impl RecipientStatus {
     pub fn is_final(self) -> bool {
         match self {
             Self::Deferred => false,
-            Self::Delivered | Self::Bounced | Self::Discarded => true,
+            Self::Delivered | Self::Bounced | Self::Discarded | Self::Cancelled => true,
         }
     }
 }

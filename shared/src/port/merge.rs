@@ -1,8 +1,8 @@
-use super::{DeliveryState, Next, Record};
+use super::{Cancel, DeliveryState, Held, Next, RecipientState, RecipientStatus, Record};
 use crate::limits::ATTEMPTS_MAX;
-use crate::mail::Mailbox;
+use crate::mail::{Mailbox, Reply};
 
-/// What [`Deliveries::record`](super::Deliveries::record) makes of an item, the same in every store.
+/// What [`Deliveries::record`](super::Deliveries::record) and its kin make of an item, the same in every store.
 impl DeliveryState {
     /// The item after its first record.
     pub fn begin(record: Record) -> Self {
@@ -17,6 +17,7 @@ impl DeliveryState {
             unsigned: delivery.unsigned,
             accepted_at: delivery.accepted_at,
             expires_at: delivery.expires_at,
+            held_until: None,
             recipients,
             attempts: vec![attempt],
             due_at: None,
@@ -24,6 +25,50 @@ impl DeliveryState {
         };
         state.set_next(next);
         state
+    }
+
+    /// The item of a delivery that is held.
+    pub fn hold(Held { delivery, until, .. }: Held) -> Self {
+        let waiting = |address: &Mailbox| RecipientState {
+            address: address.clone(),
+            status: RecipientStatus::Deferred,
+            reply: None,
+            report: None,
+        };
+        Self {
+            key: delivery.key.clone(),
+            tenant: delivery.tenant.clone(),
+            from: delivery.from.clone(),
+            subject: delivery.subject.clone(),
+            size: delivery.length,
+            signed: delivery.signed.clone(),
+            unsigned: delivery.unsigned.clone(),
+            accepted_at: delivery.accepted_at,
+            expires_at: delivery.expires_at,
+            held_until: Some(until),
+            recipients: delivery.recipients.iter().map(|recipient| waiting(&recipient.address)).collect(),
+            attempts: Vec::new(),
+            due_at: Some(until),
+            pending: Some(Box::new(delivery)),
+        }
+    }
+
+    /// Whether it is held still. A lease moves the due time away from the release, and nothing moves it back.
+    pub fn is_held(&self) -> bool {
+        self.held_until.is_some() && self.due_at == self.held_until && self.attempts.is_empty()
+    }
+
+    /// Cancels the delivery, if it is held; else it stays as it is.
+    pub fn cancel(&mut self, reply: &Reply) -> Cancel {
+        if !self.is_held() {
+            let cancelled = |state: &RecipientState| state.status == RecipientStatus::Cancelled;
+            return if self.recipients.iter().all(cancelled) { Cancel::Done } else { Cancel::Released };
+        }
+        for state in self.recipients.iter_mut().filter(|state| !state.status.is_final()) {
+            (state.status, state.reply) = (RecipientStatus::Cancelled, Some(reply.clone()));
+        }
+        (self.due_at, self.pending) = (None, None);
+        Cancel::Done
     }
 
     /// Adds a record to the item.

@@ -45,6 +45,8 @@ pub struct Outgoing {
     pub delay: Duration,
     /// Whose entry this is, for fair queues.
     pub tenant: TenantId,
+    /// A hint, 0 for most: of the entries that are visible, a queue that can hands out those with more of it first. SQS cannot.
+    pub priority: i8,
 }
 
 impl Outgoing {

@@ -40,8 +40,9 @@ macro_rules! cloud {
             }
 
             fn windows(&self) -> Windows {
-                // SQS counts in whole seconds
-                Windows { visibility: Duration::from_secs(2), delay: Duration::from_secs(2), ..Windows::default() }
+                // SQS counts in whole seconds, and ranks nothing
+                let seconds = Duration::from_secs(2);
+                Windows { visibility: seconds, delay: seconds, ranks: false, ..Windows::default() }
             }
         }
 

@@ -2,6 +2,7 @@
 
 mod claims;
 mod due;
+mod holds;
 mod records;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,11 @@ pub async fn deliveries_suite(fixture: &dyn Fixture<dyn Deliveries>) {
     due::callers_that_race_never_get_the_same_delivery(fixture).await;
     due::a_record_ends_a_lease(fixture).await;
     due::pending_deliveries_are_listed_by_due_time(fixture).await;
+    holds::a_held_delivery_is_due_at_its_release(fixture).await;
+    holds::what_is_held_twice_is_held_once_and_what_came_of_it_stays(fixture).await;
+    holds::a_cancelled_delivery_is_never_due(fixture).await;
+    holds::what_is_released_cannot_be_cancelled(fixture).await;
+    holds::of_a_cancel_and_a_lease_that_race_one_wins(fixture).await;
     due::state_outlives_its_handles(fixture).await;
 }
 
@@ -61,6 +67,7 @@ pub async fn deliveries_under_faults(fixture: &dyn Fixture<dyn Deliveries>, seed
     for _ in 0..25 {
         records_hold(&*faulty, &*b).await;
         claims_hold(&*faulty, &*b).await;
+        holds::holds_hold(&*faulty, &*b).await;
     }
     assert!(faults.failed() > 0, "the seed draws no fault at all");
 }

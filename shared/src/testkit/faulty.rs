@@ -9,11 +9,11 @@ use bytes::Bytes;
 
 use super::Faults;
 use crate::job::{Delivery, DeliveryKey};
-use crate::mail::{Domain, MessageId, PackId, Timestamp};
+use crate::mail::{Domain, MessageId, PackId, Reply, Timestamp};
 use crate::port::{
-    Claim, Counters, Deliveries, DeliveryState, Depth, Directory, Entry, EntryKind, Keys, Outgoing, PackInfo,
-    PendingCursor, Piece, PortError, PortResult, Queue, Receipt, Received, Record, SigningKey, Spool,
-    SpoolWriter, Taken, Window,
+    Cancel, Claim, Counters, Deliveries, DeliveryState, Depth, Directory, Entry, EntryKind, Held, Keys,
+    Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Queue, Receipt, Received, Record,
+    SigningKey, Spool, SpoolWriter, Taken, Window,
 };
 
 /// A port whose operations fail as [`Faults`] has it: `Faulty<dyn Spool>` is a `Spool`, and so on for each port.
@@ -116,6 +116,12 @@ impl Deliveries for Faulty<dyn Deliveries> {
     }
     async fn record(&self, records: Vec<Record>) -> PortResult<Vec<PortResult<()>>> {
         self.faults.apply("record", self.inner.record(records)).await
+    }
+    async fn hold(&self, held: Vec<Held>) -> PortResult<Vec<PortResult<()>>> {
+        self.faults.apply("hold", self.inner.hold(held)).await
+    }
+    async fn cancel(&self, key: &DeliveryKey, reply: &Reply) -> PortResult<Cancel> {
+        self.faults.apply("cancel", self.inner.cancel(key, reply)).await
     }
     async fn settled(&self, keys: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>> {
         self.faults.apply_read("settled", self.inner.settled(keys)).await

@@ -39,6 +39,8 @@ pub struct Windows {
     pub receives_max: u32,
     /// The shortest delay of an entry that can be told from none.
     pub delay: Duration,
+    /// Whether those queues hand out the entries with more priority first.
+    pub ranks: bool,
 }
 
 impl Default for Windows {
@@ -48,6 +50,7 @@ impl Default for Windows {
             visibility: Duration::from_millis(400),
             receives_max: 3,
             delay: Duration::from_millis(400),
+            ranks: true,
         }
     }
 }

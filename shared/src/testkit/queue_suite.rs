@@ -24,6 +24,7 @@ pub async fn queue_suite(fixture: &dyn Fixture<dyn Queue>) {
     checks::a_receive_that_waits_is_woken_by_a_send(fixture).await;
     checks::a_receive_that_waits_sees_an_entry_come_back(fixture).await;
     checks::an_empty_queue_is_not_waited_for_unless_asked(fixture).await;
+    checks::a_priority_loses_no_entry_and_comes_first_where_the_queue_ranks(fixture).await;
     checks::receivers_that_compete_get_every_entry(fixture).await;
     checks::the_depth_tells_what_is_where(fixture).await;
     checks::entries_outlive_their_handles_and_those_received_come_back(fixture).await;
@@ -31,7 +32,7 @@ pub async fn queue_suite(fixture: &dyn Fixture<dyn Queue>) {
 }
 
 fn job(body: &str) -> Outgoing {
-    Outgoing { body: body.to_owned(), delay: Duration::ZERO, tenant: TenantId::default() }
+    Outgoing { body: body.to_owned(), delay: Duration::ZERO, tenant: TenantId::default(), priority: 0 }
 }
 
 async fn send(queue: &dyn Queue, body: &str) {

@@ -1,7 +1,8 @@
 //! The contract of the spool.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -24,6 +25,7 @@ pub async fn spool_suite(fixture: &dyn Fixture<dyn Spool>) {
     packs_are_listed_once_each_page_by_page(fixture).await;
     a_deleted_pack_is_gone_and_may_be_deleted_again(fixture).await;
     a_pack_set_aside_is_out_of_the_way(fixture).await;
+    a_pack_whose_messages_are_held_is_a_pack_like_any_other(fixture).await;
     a_probe_leaves_nothing(fixture).await;
     packs_outlive_their_handles(fixture).await;
 }
@@ -218,6 +220,39 @@ async fn a_pack_set_aside_is_out_of_the_way(fixture: &dyn Fixture<dyn Spool>) {
     a.put(id, parts(&["corrupt as well"])).await.expect("put");
     a.set_aside(id).await.expect("set aside");
     assert_eq!(whole(&*b, id).await, None);
+}
+
+async fn a_pack_whose_messages_are_held_is_a_pack_like_any_other(fixture: &dyn Fixture<dyn Spool>) {
+    let Pair { a, b, store: _store } = Pair::open(fixture).await;
+    let held = |days: u64| pack_id().held(SystemClock.now() + Duration::from_secs(days * 86_400));
+    let (mut ids, mut plain) = (vec![held(30), held(1)], Vec::new());
+    for id in &ids {
+        a.put(*id, parts(&["0123456789"])).await.expect("put");
+        a.put(*id, parts(&["second"])).await.expect("a pack that is there is no error");
+    }
+    for _ in 0..3 {
+        plain.push(put(&*a, "plain").await);
+    }
+    let streamed = held(2);
+    let mut writer = a.begin(streamed).await.expect("begin");
+    for _ in 0..6 {
+        writer.write(Bytes::from(vec![7; 1024 * 1024])).await.expect("write");
+    }
+    writer.finish().await.expect("finish");
+    assert_eq!(whole(&*b, streamed).await.map(|bytes| bytes.len()), Some(6 * 1024 * 1024));
+    let piece = b.get(ids[0], 3..7).await.expect("get").expect("the pack is there");
+    assert_eq!((&piece.bytes[..], piece.pack_length), (&b"3456"[..], 10));
+    assert_eq!(b.get(held(30), 0..1).await.expect("get"), None);
+
+    ids.push(streamed);
+    let all: BTreeSet<PackId> = ids.iter().chain(&plain).copied().collect();
+    let listed = listing(&*b).await;
+    assert_eq!((listed.len(), listed.iter().map(|info| info.id).collect::<BTreeSet<_>>()), (6, all));
+    b.set_aside(ids[0]).await.expect("set aside");
+    b.delete(streamed).await.expect("delete");
+    let left: BTreeSet<PackId> = [ids[1]].into_iter().chain(plain).collect();
+    assert_eq!(listing(&*a).await.iter().map(|info| info.id).collect::<BTreeSet<_>>(), left);
+    assert_eq!(whole(&*a, ids[0]).await, None);
 }
 
 async fn a_probe_leaves_nothing(fixture: &dyn Fixture<dyn Spool>) {

@@ -8,11 +8,11 @@ use bytes::Bytes;
 
 use super::Store;
 use crate::job::{Delivery, DeliveryKey};
-use crate::mail::{Domain, MessageId, PackId, Timestamp};
+use crate::mail::{Domain, MessageId, PackId, Reply, Timestamp};
 use crate::port::{
-    Claim, Counters, Deliveries, DeliveryState, Depth, Directory, Entry, EntryKind, Keys, Outgoing, PackInfo,
-    PendingCursor, Piece, PortError, PortResult, Queue, Receipt, Received, Record, SigningKey, Spool,
-    SpoolWriter, Taken, Window,
+    Cancel, Claim, Counters, Deliveries, DeliveryState, Depth, Directory, Entry, EntryKind, Held, Keys,
+    Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Queue, Receipt, Received, Record,
+    SigningKey, Spool, SpoolWriter, Taken, Window,
 };
 
 /// Stands where a store is that is not opened. Whoever asks it for anything has a fault, and is told so: it refuses every call.
@@ -98,6 +98,14 @@ impl Deliveries for Absent {
 
     async fn record(&self, _: Vec<Record>) -> PortResult<Vec<PortResult<()>>> {
         self.refuse("the record of outcomes")
+    }
+
+    async fn hold(&self, _: Vec<Held>) -> PortResult<Vec<PortResult<()>>> {
+        self.refuse("the hold of deliveries")
+    }
+
+    async fn cancel(&self, _: &DeliveryKey, _: &Reply) -> PortResult<Cancel> {
+        self.refuse("the cancel of a delivery")
     }
 
     async fn settled(&self, _: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>> {

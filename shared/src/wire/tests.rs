@@ -92,7 +92,8 @@ async fn parameters_of_a_queue_are_kept_to() {
     };
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_700_000_000_000)));
     let stores = Stores::open(&urls, clock.clone()).await.unwrap();
-    let job = Outgoing { body: "job".to_owned(), delay: Duration::ZERO, tenant: TenantId::default() };
+    let job =
+        Outgoing { body: "job".to_owned(), delay: Duration::ZERO, tenant: TenantId::default(), priority: 0 };
     for queue in [&stores.inbound, &stores.outbound] {
         queue.send(vec![job.clone()]).await.unwrap();
         assert_eq!(queue.receive(1, Duration::ZERO).await.unwrap().len(), 1);
@@ -114,7 +115,8 @@ async fn who_takes_over_goes_on_at_once_where_the_one_before_died() {
         Stores::open(&urls, clock.clone()).await.unwrap(),
     );
     let lock = first.take_over().await.unwrap();
-    let job = Outgoing { body: "job".to_owned(), delay: Duration::ZERO, tenant: TenantId::default() };
+    let job =
+        Outgoing { body: "job".to_owned(), delay: Duration::ZERO, tenant: TenantId::default(), priority: 0 };
     let late = Outgoing { delay: Duration::from_secs(600), ..job.clone() };
     first.outbound.send(vec![job, late]).await.unwrap();
     assert_eq!(first.outbound.receive(1, Duration::ZERO).await.unwrap()[0].receives, 1);

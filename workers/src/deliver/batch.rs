@@ -33,6 +33,11 @@ pub(crate) fn to_jobs(deliveries: impl IntoIterator<Item = Delivery>) -> Vec<Del
     jobs.into_iter().map(|deliveries| DeliverJob::new(deliveries, true)).collect()
 }
 
+/// How urgent a job of `deliveries` is: as the most urgent of them (RFC 6710).
+pub(crate) fn priority(deliveries: &[Delivery]) -> i8 {
+    deliveries.iter().map(|delivery| delivery.options.priority).max().unwrap_or(0)
+}
+
 /// Sends `jobs`, each with its delay, in batches. Tells how many deliveries went, and what became of the others.
 pub(crate) async fn send_jobs(
     queue: &dyn Queue,
@@ -45,6 +50,7 @@ pub(crate) async fn send_jobs(
             body: job.encode(),
             delay: *delay,
             tenant: job.deliveries.first().map(|first| first.tenant.clone()).unwrap_or_default(),
+            priority: priority(&job.deliveries),
         });
         match queue.send(outgoing.collect()).await {
             Ok(results) => {

@@ -103,7 +103,8 @@ fn pack_message(hostname: &str, report: &Report<'_>) -> (NewMessage, ContentFact
 
 async fn send(ports: &DeliverPorts, delivery: &Delivery, pack: PackId) -> PortResult<()> {
     let body = PrepareJob { pack }.encode();
-    let outgoing = Outgoing { body, delay: std::time::Duration::ZERO, tenant: delivery.tenant.clone() };
+    let outgoing =
+        Outgoing { body, delay: std::time::Duration::ZERO, tenant: delivery.tenant.clone(), priority: 0 };
     let results = ports.inbound.send(vec![outgoing]).await?;
     results.into_iter().next().unwrap_or_else(|| Err(PortError::unknown("the send of a job", "no result")))
 }

@@ -13,7 +13,7 @@ use crate::limits::{LAST_TRY_MARGIN, RETRY_JITTER, RETRY_LIFETIME, RETRY_PAUSE_M
 pub struct RetrySettings {
     /// The pause after each attempt; the last one repeats.
     pub schedule: Vec<Duration>,
-    /// How long after its 250 a message is given up.
+    /// How long after its 250, or the release of a held one, a message is given up.
     pub lifetime: Duration,
     /// By how much of itself each pause is spread to either side: 0.2 is ± 20 %.
     pub jitter: f64,
@@ -47,10 +47,10 @@ impl RetrySettings {
         self.domains.values().filter_map(|own| own.lifetime).fold(self.lifetime, Duration::max)
     }
 
-    /// When a message for `domain` that was accepted at `accepted_at` is given up.
-    pub fn expires_at(&self, domain: &Domain, accepted_at: Timestamp) -> Timestamp {
+    /// When a message for `domain` that was accepted, or released, at `released_at` is given up.
+    pub fn expires_at(&self, domain: &Domain, released_at: Timestamp) -> Timestamp {
         let own = self.domains.get(domain).and_then(|own| own.lifetime);
-        accepted_at + own.unwrap_or(self.lifetime)
+        released_at + own.unwrap_or(self.lifetime)
     }
 
     /// When to make the attempt after `delivery`, which was deferred at `now`; `None` if that was the last one. The
@@ -73,7 +73,7 @@ impl RetrySettings {
     /// When `delivery` is given up. A domain's own lifetime goes before what the delivery says; the general one can only
     /// shorten it, so that a shorter lifetime holds for what is pending too.
     pub(super) fn expiry(&self, delivery: &Delivery) -> Timestamp {
-        let configured = self.expires_at(&delivery.key.domain, delivery.accepted_at);
+        let configured = self.expires_at(&delivery.key.domain, delivery.released_at());
         match self.domains.get(&delivery.key.domain) {
             Some(DomainRetry { lifetime: Some(_), .. }) => configured,
             Some(_) | None => configured.min(delivery.expires_at),
@@ -96,6 +96,17 @@ mod tests {
         let delivery = tried(attempt);
         let now = delivery.accepted_at;
         settings.next_try(&delivery, now, chance).unwrap().since(now)
+    }
+
+    #[test]
+    fn the_age_of_a_held_message_counts_from_its_release() {
+        let mut held = tried(1);
+        held.options.hold = Some(shared::mail::Hold::For(30 * 24 * 3600));
+        let released_at = held.accepted_at + Duration::from_secs(30 * 24 * HOUR);
+        let settings = RetrySettings::default();
+        held.expires_at = released_at + settings.lifetime;
+        assert_eq!(settings.expiry(&held), released_at + settings.lifetime);
+        assert!(settings.next_try(&held, released_at, 0.5).is_some());
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use shared::job::{DELIVERIES_MAX, DeliverJob, Delivery, DeliveryKey, JOB_OCTETS_MAX, Job, RECIPIENTS_MAX};
-use shared::mail::{Domain, Recipient};
+use shared::mail::{Domain, Recipient, Timestamp};
 use shared::port::Outgoing;
 
 use super::Prepared;
+use crate::deliver::priority;
 use crate::limits::prepare::{DELIVERY_OCTETS, RECIPIENT_OCTETS};
 
 /// One delivery to be: some recipients of one message at one domain.
@@ -56,24 +57,8 @@ impl<'a> Jobs<'a> {
     }
 
     fn delivery(&self, slot: Slot) -> Delivery {
-        let Prepared { id, message, prefix, subject, signed, unsigned, .. } = &self.prepared[slot.message];
-        Delivery {
-            key: DeliveryKey { message: *id, domain: slot.domain().clone(), part: slot.part },
-            offset: message.offset,
-            length: message.length,
-            prefix: prefix.clone(),
-            from: message.envelope.from.clone(),
-            recipients: slot.recipients,
-            options: message.envelope.options.clone(),
-            content: message.content,
-            tenant: message.tenant.clone(),
-            subject: subject.clone(),
-            signed: signed.clone(),
-            unsigned: unsigned.map(|reason| reason.as_str().to_owned()),
-            attempt: 1,
-            accepted_at: message.received_at,
-            expires_at: message.received_at + self.lifetime,
-        }
+        let prepared = &self.prepared[slot.message];
+        delivery(prepared, slot.part, slot.recipients, prepared.message.received_at + self.lifetime)
     }
 }
 
@@ -86,7 +71,40 @@ impl Iterator for Jobs<'_> {
         let tenant = self.prepared[slots.first()?.message].message.tenant.clone();
         let deliveries = slots.into_iter().map(|slot| self.delivery(slot)).collect();
         let job = DeliverJob::new(deliveries, self.check);
-        Some(Outgoing { body: job.encode(), delay: Duration::ZERO, tenant })
+        let priority = priority(&job.deliveries);
+        Some(Outgoing { body: job.encode(), delay: Duration::ZERO, tenant, priority })
+    }
+}
+
+/// The deliveries of a message that is held until `until`, whose age counts from then. Takes its recipients out of `prepared`.
+pub(super) fn held(prepared: &mut Prepared, until: Timestamp, lifetime: Duration) -> Vec<Delivery> {
+    let mut parts = Vec::new();
+    split(std::mem::take(&mut prepared.message.envelope.recipients), |part, recipients| {
+        parts.push((part, recipients));
+    });
+    let held = |(part, recipients)| delivery(prepared, part, recipients, until + lifetime);
+    parts.into_iter().map(held).collect()
+}
+
+/// The delivery to `recipients`, who are of one domain and not nobody.
+fn delivery(prepared: &Prepared, part: u16, recipients: Vec<Recipient>, expires_at: Timestamp) -> Delivery {
+    let Prepared { id, message, prefix, subject, signed, unsigned, .. } = prepared;
+    Delivery {
+        key: DeliveryKey { message: *id, domain: recipients[0].address.domain().clone(), part },
+        offset: message.offset,
+        length: message.length,
+        prefix: prefix.clone(),
+        from: message.envelope.from.clone(),
+        recipients,
+        options: message.envelope.options.clone(),
+        content: message.content,
+        tenant: message.tenant.clone(),
+        subject: subject.clone(),
+        signed: signed.clone(),
+        unsigned: unsigned.map(|reason| reason.as_str().to_owned()),
+        attempt: 1,
+        accepted_at: message.received_at,
+        expires_at,
     }
 }
 

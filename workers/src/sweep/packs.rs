@@ -1,4 +1,5 @@
 use shared::mail::{PackId, Timestamp};
+use shared::port::PackInfo;
 
 use super::{PackRetention, SweepPorts, SweepReport};
 use crate::limits::{PACK_PAGE, PACK_PAGES_MAX};
@@ -38,7 +39,9 @@ impl PackWalk {
                 return;
             };
             self.after = Some(last.id);
-            for pack in page.iter().filter(|pack| pack.written_at < old) {
+            // a held message is tried from its release on
+            let aged_from = |pack: &&PackInfo| pack.id.held_until().max(Some(pack.written_at));
+            for pack in page.iter().filter(|pack| aged_from(pack) < Some(old)) {
                 match ports.spool.delete(pack.id).await {
                     Ok(()) => report.packs_deleted += 1,
                     Err(cause) => report.failed("an old pack could not be deleted", &cause),

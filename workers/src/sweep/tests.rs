@@ -89,6 +89,26 @@ async fn what_cannot_be_sent_is_reported_and_sent_after_the_lease() {
 }
 
 #[tokio::test]
+async fn a_pack_of_held_mail_ages_from_its_release() {
+    let world = World::new();
+    let hold = Duration::from_secs(30 * 24 * 3600);
+    let PackRetention { keep, pause } = PackRetention::default();
+    let held = PackId::derived(world.now(), "held").held(world.now() + hold);
+    world.spool.packs.lock().unwrap().insert(held, (world.now(), Bytes::new()));
+    world.clock.advance(hold + keep);
+    let sweep = world.sweep(SweepSettings::default());
+    let kept = || world.spool.packs.lock().unwrap().contains_key(&held);
+    world.clock.set(world.now() - pause);
+    let early = world.sweep(SweepSettings::default());
+    world.clock.advance(pause);
+    early.run_once().await;
+    assert!(kept(), "its messages may be tried still");
+    world.clock.advance(pause);
+    sweep.run_once().await;
+    assert!(!kept());
+}
+
+#[tokio::test]
 async fn packs_are_deleted_by_age_and_not_before_the_first_hour() {
     let world = World::new();
     let keep = PackRetention::default().keep;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use shared::job::{Delivery, DeliveryKey};
-use shared::mail::{MessageId, Timestamp};
+use shared::mail::{MessageId, Reply, Timestamp};
 use shared::port::{
-    Claim, Deliveries, DeliveryState, Next, PendingCursor, PortError, PortResult, RecipientState, Record,
-    due_shard,
+    Cancel, Claim, Deliveries, DeliveryState, Held, Next, PendingCursor, PortError, PortResult,
+    RecipientState, Record, due_shard,
 };
 
 use super::Gate;
@@ -21,7 +21,7 @@ pub(crate) enum Fault {
     Lost,
 }
 
-struct Held {
+struct Owned {
     holder: String,
     until: Timestamp,
     finished: bool,
@@ -30,7 +30,7 @@ struct Held {
 /// The state of deliveries, by the port's contract.
 pub(crate) struct FakeDeliveries {
     gate: Arc<Gate>,
-    claims: Mutex<HashMap<String, Held>>,
+    claims: Mutex<HashMap<String, Owned>>,
     pub(crate) items: Mutex<HashMap<DeliveryKey, DeliveryState>>,
     /// How the next writes fail.
     pub(crate) record_faults: Mutex<VecDeque<Fault>>,
@@ -96,6 +96,7 @@ fn new_item(delivery: &Delivery) -> DeliveryState {
         unsigned: delivery.unsigned.clone(),
         accepted_at: delivery.accepted_at,
         expires_at: delivery.expires_at,
+        held_until: None,
         recipients: delivery.recipients.iter().map(|r| waiting(r.address.clone())).collect(),
         attempts: Vec::new(),
         due_at: None,
@@ -112,11 +113,11 @@ impl Deliveries for FakeDeliveries {
             let mut claims = self.claims.lock().unwrap();
             let known = claims.get(job);
             match known {
-                Some(Held { finished: true, .. }) => Claim::Finished,
+                Some(Owned { finished: true, .. }) => Claim::Finished,
                 Some(held) if held.holder != holder && held.until > now => Claim::Held { until: held.until },
                 _ => {
                     let again = known.is_some();
-                    let held = Held { holder: holder.to_owned(), until: now + lease, finished: false };
+                    let held = Owned { holder: holder.to_owned(), until: now + lease, finished: false };
                     claims.insert(job.to_owned(), held);
                     Claim::Taken { again }
                 }
@@ -128,7 +129,7 @@ impl Deliveries for FakeDeliveries {
 
     async fn finish(&self, job: &str, holder: &str, forget_at: Timestamp) -> PortResult<()> {
         self.gate.cross().await;
-        let held = Held { holder: holder.to_owned(), until: forget_at, finished: true };
+        let held = Owned { holder: holder.to_owned(), until: forget_at, finished: true };
         self.claims.lock().unwrap().insert(job.to_owned(), held);
         self.gate.cross().await;
         Ok(())
@@ -163,6 +164,23 @@ impl Deliveries for FakeDeliveries {
         }
         self.gate.cross().await;
         Ok(results)
+    }
+
+    async fn hold(&self, held: Vec<Held>) -> PortResult<Vec<PortResult<()>>> {
+        self.gate.cross().await;
+        let mut items = self.items.lock().unwrap();
+        Ok(held
+            .into_iter()
+            .map(|held| {
+                items.entry(held.delivery.key.clone()).or_insert_with(|| DeliveryState::hold(held));
+                Ok(())
+            })
+            .collect())
+    }
+
+    async fn cancel(&self, key: &DeliveryKey, reply: &Reply) -> PortResult<Cancel> {
+        let mut items = self.items.lock().unwrap();
+        Ok(items.get_mut(key).map_or(Cancel::Missing, |item| item.cancel(reply)))
     }
 
     async fn settled(&self, keys: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>> {

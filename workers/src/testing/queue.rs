@@ -41,7 +41,12 @@ impl FakeQueue {
     }
 
     pub(crate) fn push(&self, body: &str) {
-        let outgoing = Outgoing { body: body.to_owned(), delay: Duration::ZERO, tenant: Default::default() };
+        let outgoing = Outgoing {
+            body: body.to_owned(),
+            delay: Duration::ZERO,
+            tenant: Default::default(),
+            priority: 0,
+        };
         self.entries.lock().unwrap().push_back((self.clock.now(), outgoing));
         self.arrived.notify_one();
     }

@@ -68,6 +68,23 @@ async fn a_submission_from_our_domain_leaves_complete_and_signed_twice() {
 }
 
 #[tokio::test]
+async fn a_job_is_as_urgent_as_the_most_urgent_of_its_messages() {
+    let edge = Edge::new().await;
+    let ranked = |priority, to: &str| {
+        let mut message = submission(&[to]);
+        message.envelope.options.priority = priority;
+        message
+    };
+    for (priorities, expected) in [([0, 4], 4), ([-3, -5], -3), ([0, -9], 0)] {
+        let messages = priorities.map(|priority| (ranked(priority, "b@example.net"), &b"\r\n"[..]));
+        let pack = edge.put(&format!("{priorities:?}"), messages.into()).await;
+        assert_eq!(edge.run(pack).await, Verdict::Done);
+        let sent = std::mem::take(&mut *edge.outbound.sent.lock().unwrap());
+        assert_eq!(sent.iter().map(|job| job.priority).max(), Some(expected), "{priorities:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_client_wrote_is_neither_doubled_nor_completed_where_it_only_passes_through() {
     let edge = Edge::new().await;
     edge.add_domain("example.com").await;

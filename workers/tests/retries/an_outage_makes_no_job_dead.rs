@@ -25,7 +25,7 @@ async fn jobs_outlast_an_outage_of_the_state() {
     let settings = QueueSettings { receives_max: RECEIVES_MAX, ..QueueSettings::default() };
     let queue = Arc::new(SqliteQueue::new(&database, "outbound", settings, world.clock.clone()).unwrap());
     let body = DeliverJob::new(vec![samples::delivery(&["user@example.org"])], false).encode();
-    let job = Outgoing { body, delay: Duration::ZERO, tenant: TenantId::default() };
+    let job = Outgoing { body, delay: Duration::ZERO, tenant: TenantId::default(), priority: 0 };
     queue.send(vec![job]).await.unwrap();
 
     world.faults.set(Mode::Always(Fate::Refused));

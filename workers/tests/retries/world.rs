@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use shared::job::{DeliverJob, Delivery, Job};
-use shared::mail::{Mailbox, Reply, TenantId};
+use bytes::Bytes;
+use shared::job::{DeliverJob, Delivery, Job, PrepareJob};
+use shared::mail::{ContentFacts, Hold, Mailbox, MessageId, Reply, TenantId};
+use shared::pack::encode;
 use shared::port::{Attempt, BATCH_MAX, Clock, Deliveries, Depth, Outgoing, Queue};
 use shared::testkit::{Faults, Faulty, ManualClock, SeededIds, TempStores, samples};
 use tokio::sync::mpsc::Sender;
@@ -15,6 +17,7 @@ use workers::deliver::{
     Deliver, DeliverPorts, DeliverSettings, Outcome, RecipientOutcome, RetrySettings, Route, Routes, Rule,
     Transport, Tried,
 };
+use workers::prepare::{Prepare, PreparePorts, PrepareSettings};
 use workers::sweep::{Sweep, SweepPorts, SweepReport, SweepSettings};
 use workers::{Stage, Verdict};
 
@@ -29,6 +32,7 @@ pub(crate) struct World {
     pub(crate) deliveries: Arc<dyn Deliveries>,
     pub(crate) stage: Arc<Deliver>,
     stores: TempStores,
+    pause: Duration,
 }
 
 impl World {
@@ -36,8 +40,20 @@ impl World {
     pub(crate) async fn deferring_for(pause: Duration) -> Self {
         let clock = Arc::new(ManualClock::default());
         let stores = TempStores::open(clock.clone()).await;
-        let faults = Faults::new(1);
         let remote = Arc::new(Remote::new(clock.clone()));
+        Self::on(stores, clock, remote, pause)
+    }
+
+    /// The same stores and remote as another process finds them, after this one was killed.
+    pub(crate) async fn restarted(self) -> Self {
+        let Self { clock, remote, mut stores, pause, .. } = self;
+        stores.stores = stores.again(clock.clone()).await.unwrap();
+        drop(stores.stores.take_over().await.unwrap());
+        Self::on(stores, clock, remote, pause)
+    }
+
+    fn on(stores: TempStores, clock: Arc<ManualClock>, remote: Arc<Remote>, pause: Duration) -> Self {
+        let faults = Faults::new(1);
         let outbound: Arc<dyn Queue> = Faulty::new(stores.stores.outbound.clone(), &faults);
         let deliveries: Arc<dyn Deliveries> = Faulty::new(stores.stores.deliveries.clone(), &faults);
         let retry = RetrySettings { schedule: vec![pause], jitter: 0.0, ..RetrySettings::default() };
@@ -52,7 +68,39 @@ impl World {
             ids: Arc::new(SeededIds::new(1)),
         };
         let stage = Arc::new(Deliver::new(settings, ports, remote.clone()));
-        Self { clock, remote, faults, outbound, deliveries, stage, stores }
+        Self { clock, remote, faults, outbound, deliveries, stage, stores, pause }
+    }
+
+    /// Puts a pack with one message to `to` that is held for `hold`, as ingress does.
+    pub(crate) async fn accept_held(&self, to: &[&str], hold: Duration) -> MessageId {
+        let mut message = samples::message("sender@example.com", to);
+        message.received_at = self.clock.now();
+        message.envelope.options.hold = Some(Hold::For(u32::try_from(hold.as_secs()).unwrap()));
+        let pack = samples::pack_id().held(self.clock.now() + hold);
+        let content =
+            (message, ContentFacts::default(), Bytes::from_static(b"Subject: later\r\n\r\nbody\r\n"));
+        let parts = encode(pack, self.clock.now(), vec![content]);
+        self.stores.stores.spool.put(pack, parts).await.unwrap();
+        MessageId { pack, n: 0 }
+    }
+
+    /// Gives the job of the message's pack to a new prepare stage.
+    pub(crate) async fn prepare(&self, message: MessageId) -> Verdict {
+        let stores = &self.stores.stores;
+        let ports = PreparePorts {
+            spool: stores.spool.clone(),
+            outbound: self.outbound.clone(),
+            deliveries: self.deliveries.clone(),
+            directory: stores.directory.clone(),
+            keys: stores.keys.clone(),
+            clock: self.clock.clone(),
+        };
+        Prepare::new(PrepareSettings::default(), ports).run(&PrepareJob { pack: message.pack }.encode()).await
+    }
+
+    /// Whether the message's bytes are in the spool still.
+    pub(crate) async fn has_pack(&self, message: MessageId) -> bool {
+        self.stores.stores.spool.get(message.pack, 0..1).await.unwrap().is_some()
     }
 
     /// Puts a first attempt at `address` into the outbound queue.
@@ -61,7 +109,7 @@ impl World {
     }
 
     pub(crate) async fn put(&self, body: String) {
-        let job = Outgoing { body, delay: Duration::ZERO, tenant: TenantId::default() };
+        let job = Outgoing { body, delay: Duration::ZERO, tenant: TenantId::default(), priority: 0 };
         assert!(self.outbound.send(vec![job]).await.unwrap().iter().all(Result::is_ok));
     }
 

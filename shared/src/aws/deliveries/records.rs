@@ -50,7 +50,7 @@ impl DynamoDeliveries {
     async fn record_one(&self, record: Record) -> PortResult<()> {
         let forget_at = record.forget_at;
         let first = items::item(&DeliveryState::begin(record.clone()), 1, forget_at);
-        let Some(mut known) = self.put(first, None).await? else { return Ok(()) };
+        let Some(mut known) = self.put(RECORD, first, None).await? else { return Ok(()) };
         for _ in 0..RACES_MAX {
             let version = number_of(&known, "v").unwrap_or(0);
             let mut state = items::state(&known)?;
@@ -62,7 +62,7 @@ impl DynamoDeliveries {
             {
                 merged.insert("expires".to_owned(), expires);
             }
-            match self.put(merged, Some(version)).await? {
+            match self.put(RECORD, merged, Some(version)).await? {
                 None => return Ok(()),
                 Some(changed) => known = changed,
             }
@@ -71,7 +71,12 @@ impl DynamoDeliveries {
     }
 
     /// Writes an item where there is none, or in place of `version`; what is there, where that is another one.
-    async fn put(&self, item: Item, version: Option<i64>) -> PortResult<Option<Item>> {
+    pub(super) async fn put(
+        &self,
+        what: &'static str,
+        item: Item,
+        version: Option<i64>,
+    ) -> PortResult<Option<Item>> {
         let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
         let put = match version {
             None => put.condition_expression("attribute_not_exists(pk)"),
@@ -90,9 +95,9 @@ impl DynamoDeliveries {
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(failed)) => {
                     let known = failed.item.clone();
-                    known.map(Some).ok_or_else(|| PortError::refused(RECORD, "the item went away meanwhile"))
+                    known.map(Some).ok_or_else(|| PortError::refused(what, "the item went away meanwhile"))
                 }
-                _ => Err(of_write(RECORD, error)),
+                _ => Err(of_write(what, error)),
             },
         }
     }

@@ -38,7 +38,7 @@ impl Request for Send {
 
     async fn send(&self, items: Vec<Outgoing>) -> Vec<PortResult<()>> {
         let count = items.len();
-        let entry = |(n, Outgoing { body, delay, tenant }): (usize, Outgoing)| {
+        let entry = |(n, Outgoing { body, delay, tenant, priority: _ }): (usize, Outgoing)| {
             let entry = SendMessageBatchRequestEntry::builder().id(n.to_string()).message_body(body);
             let entry = entry.delay_seconds(seconds(delay));
             // the tenant's share of a fair queue; it orders nothing

@@ -6,8 +6,8 @@ use rusqlite::types::Type;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, params};
 
 use crate::job::{Delivery, DeliveryKey};
-use crate::mail::{MessageId, Timestamp};
-use crate::port::{DeliveryState, PendingCursor, Record, due_shard};
+use crate::mail::{MessageId, Reply, Timestamp};
+use crate::port::{Cancel, DeliveryState, Held, PendingCursor, Record, due_shard};
 
 /// `due_at` is the truth, and not what the JSON says: a lease changes it alone. `leased_from` is the due time before the lease.
 pub(super) const SCHEMA: &str = "
@@ -44,6 +44,12 @@ impl Row {
         Self::of(&DeliveryState::begin(record), forget_at)
     }
 
+    /// The row of a delivery that is held.
+    pub(super) fn held(held: Held) -> Self {
+        let forget_at = held.forget_at;
+        Self::of(&DeliveryState::hold(held), forget_at)
+    }
+
     fn of(state: &DeliveryState, forget_at: Timestamp) -> Self {
         Self {
             message: state.key.message.to_string(),
@@ -56,34 +62,46 @@ impl Row {
     }
 }
 
-pub(super) fn record(db: &Connection, first: &Row, record: Record) -> rusqlite::Result<()> {
-    let Row { message, destination, state, due_shard, due_at, forget_at } = first;
+/// Whether there was no row of this delivery; one that is there stays as it is.
+pub(super) fn insert(db: &Connection, row: &Row) -> rusqlite::Result<bool> {
+    let Row { message, destination, state, due_shard, due_at, forget_at } = row;
     let mut insert = db.prepare_cached(
         "INSERT INTO delivery (message, destination, state, due_shard, due_at, forget_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (message, destination) DO NOTHING",
     )?;
-    if insert.execute(params![message, destination, state, due_shard, due_at, forget_at])? == 1 {
+    Ok(insert.execute(params![message, destination, state, due_shard, due_at, forget_at])? == 1)
+}
+
+pub(super) fn record(db: &Connection, first: &Row, record: Record) -> rusqlite::Result<()> {
+    if insert(db, first)? {
         return Ok(());
     }
     let Some(mut known) = find(db, &record.delivery.key)? else {
         return Err(rusqlite::Error::QueryReturnedNoRows);
     };
     known.add(record);
-    let merged = Row::of(&known, Timestamp::from_millis(*forget_at));
+    update(db, &known, Timestamp::from_millis(first.forget_at))
+}
+
+pub(super) fn cancel(db: &Connection, key: &DeliveryKey, reply: &Reply) -> rusqlite::Result<Cancel> {
+    let Some(mut known) = find(db, key)? else { return Ok(Cancel::Missing) };
+    let was_held = known.is_held();
+    let answer = known.cancel(reply);
+    if was_held {
+        // it is remembered as long as it would have been
+        update(db, &known, Timestamp::from_millis(0))?;
+    }
+    Ok(answer)
+}
+
+/// Writes the row anew; it is remembered no shorter than before.
+fn update(db: &Connection, known: &DeliveryState, forget_at: Timestamp) -> rusqlite::Result<()> {
+    let Row { message, destination, state, due_shard, due_at, forget_at } = Row::of(known, forget_at);
     let mut update = db.prepare_cached(
         "UPDATE delivery SET state = ?3, due_shard = ?4, due_at = ?5, leased_from = NULL, forget_at = max(forget_at, ?6)
          WHERE message = ?1 AND destination = ?2",
     )?;
-    update
-        .execute(params![
-            message,
-            destination,
-            merged.state,
-            merged.due_shard,
-            merged.due_at,
-            merged.forget_at
-        ])
-        .map(drop)
+    update.execute(params![message, destination, state, due_shard, due_at, forget_at]).map(drop)
 }
 
 pub(super) fn find(db: &Connection, key: &DeliveryKey) -> rusqlite::Result<Option<DeliveryState>> {
@@ -109,10 +127,11 @@ pub(super) fn due(
     Ok(states.into_iter().filter_map(|state| state.pending.map(|delivery| *delivery)).collect())
 }
 
-/// Gives back what was leased.
+/// Gives back what was leased, a millisecond later than it was due: what was held until then is released, and its job may be in the
+/// queue, so it must not be taken for one that can be cancelled still.
 pub(super) fn reclaim(db: &Connection) -> rusqlite::Result<usize> {
     db.execute(
-        "UPDATE delivery SET due_at = leased_from, leased_from = NULL
+        "UPDATE delivery SET due_at = leased_from + 1, leased_from = NULL
          WHERE due_at IS NOT NULL AND leased_from IS NOT NULL",
         [],
     )

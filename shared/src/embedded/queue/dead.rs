@@ -53,8 +53,13 @@ mod tests {
     /// What is logged and counted when `body` has been received as often as it may be.
     fn told(body: &str) -> (String, String) {
         let db = Connection::open_in_memory().unwrap();
-        db.execute_batch(store::SCHEMA).unwrap();
-        let sent = Outgoing { body: body.to_owned(), delay: Duration::ZERO, tenant: Default::default() };
+        store::define(&db).unwrap();
+        let sent = Outgoing {
+            body: body.to_owned(),
+            delay: Duration::ZERO,
+            tenant: Default::default(),
+            priority: 0,
+        };
         let now = Timestamp::from_millis(1_700_000_000_000);
         store::send(&db, "jobs", &[sent], now).unwrap();
         let settings = QueueSettings { visibility: Duration::ZERO, receives_max: 2 };

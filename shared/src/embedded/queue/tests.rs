@@ -18,7 +18,7 @@ fn open(database: &Database, name: &str, clock: &Arc<ManualClock>) -> SqliteQueu
 }
 
 fn job(body: &str, delay: Duration) -> Outgoing {
-    Outgoing { body: body.to_owned(), delay, tenant: TenantId::default() }
+    Outgoing { body: body.to_owned(), delay, tenant: TenantId::default(), priority: 0 }
 }
 
 #[tokio::test]
@@ -129,6 +129,87 @@ async fn an_acknowledged_entry_leaves_no_row_behind() {
     let bodies =
         |db: &rusqlite::Connection| db.query_row("SELECT count(*) FROM queue_body", [], |row| row.get(0));
     assert_eq!(database.read::<i64, _>("a test", bodies).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_receive_of_many_takes_the_urgent_ones_first_and_fills_up_with_the_others() {
+    let clock = Arc::new(ManualClock::default());
+    let (_folder, queue, _) = queue(&clock);
+    let ranked = |body: &str, priority| Outgoing { priority, ..job(body, Duration::ZERO) };
+    let sent = ["bulk", "plain", "bulk", "plain", "bulk", "plain", "bulk", "bulk"];
+    let sent = sent.map(|body| ranked(body, if body == "bulk" { -1 } else { 0 }));
+    queue.send(sent.into()).await.unwrap();
+    queue.send(vec![ranked("urgent", 5), ranked("most urgent", 9)]).await.unwrap();
+    let bodies = async |max| {
+        let received = queue.receive(max, Duration::ZERO).await.unwrap();
+        received.into_iter().map(|entry| entry.body).collect::<Vec<_>>()
+    };
+    assert_eq!(bodies(3).await, ["most urgent", "urgent", "plain"]);
+    assert_eq!(bodies(6).await, ["plain", "plain", "bulk", "bulk", "bulk", "bulk"]);
+}
+
+#[tokio::test]
+async fn a_receive_that_waits_wakes_when_the_delay_of_an_urgent_entry_ends() {
+    let clock = Arc::new(ManualClock::default());
+    let (_folder, queue, _) = queue(&clock);
+    let delay = Duration::from_millis(300);
+    queue.send(vec![Outgoing { priority: 7, ..job("soon", delay) }]).await.unwrap();
+    let (began, receiver) = (clock.now(), Arc::clone(&queue));
+    let receive = tokio::spawn(async move { receiver.receive(10, MINUTE).await });
+    clock.until_asleep(1).await;
+    assert_eq!(clock.next_waking(), Some(began + delay));
+    clock.advance(delay);
+    assert_eq!(receive.await.unwrap().unwrap()[0].body, "soon");
+}
+
+#[tokio::test]
+async fn a_queue_of_an_earlier_release_keeps_its_jobs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("queue.db");
+    let database = Database::open(&path).unwrap();
+    // as version 0.1 made it
+    let earlier = "
+        CREATE TABLE queue_entry (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, tenant TEXT NOT NULL, sent_at INTEGER NOT NULL,
+            visible_at INTEGER NOT NULL, received_at INTEGER, receives INTEGER NOT NULL DEFAULT 0, dead_at INTEGER
+        );
+        CREATE INDEX queue_entry_turn ON queue_entry (queue, visible_at) WHERE dead_at IS NULL;
+        CREATE TABLE queue_body (
+            id INTEGER PRIMARY KEY REFERENCES queue_entry (id) ON DELETE CASCADE, body TEXT NOT NULL
+        );
+        INSERT INTO queue_entry (id, queue, tenant, sent_at, visible_at) VALUES (7, 'jobs', 'default', 0, 0);
+        INSERT INTO queue_body VALUES (7, 'the job');";
+    database.define("a test", earlier).unwrap();
+    let clock = Arc::new(ManualClock::default());
+    let queue = open(&database, "jobs", &clock);
+    // and once more beside it, which changes nothing
+    let other = open(&Database::open_existing(&path).unwrap(), "jobs", &clock);
+    other.send(vec![Outgoing { priority: 1, ..job("urgent", Duration::ZERO) }]).await.unwrap();
+    let received = queue.receive(10, Duration::ZERO).await.unwrap();
+    assert_eq!(received.iter().map(|entry| entry.body.as_str()).collect::<Vec<_>>(), ["urgent", "the job"]);
+}
+
+/// What the planner does for each query of a receive; a scan of the table would cost more with each entry.
+#[tokio::test]
+async fn every_look_at_the_queue_goes_by_an_index() {
+    let (_folder, _queue, database) = queue(&Arc::new(ManualClock::default()));
+    let explain = |sql: &'static str| {
+        let plan = move |db: &rusqlite::Connection| {
+            let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+            let lines =
+                explain.raw_query().mapped(|row| row.get::<_, String>(3)).collect::<Result<Vec<_>, _>>();
+            lines.map(|lines| lines.join("; "))
+        };
+        database.read("a test", plan)
+    };
+    for (sql, index) in [
+        (store::TAKE_PLAIN, "queue_entry_plain"),
+        (store::TAKE_RANKED, "queue_entry_ranked"),
+        (store::RANK_BELOW, "queue_entry_ranked"),
+    ] {
+        let plan = explain(sql).await.unwrap();
+        assert!(plan.contains(index) && !plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
+    }
 }
 
 #[tokio::test]

@@ -160,6 +160,40 @@ pub(super) async fn an_empty_queue_is_not_waited_for_unless_asked(fixture: &dyn 
     assert!(SystemClock.now().since(began) >= Duration::from_millis(1000), "it did not wait");
 }
 
+pub(super) async fn a_priority_loses_no_entry_and_comes_first_where_the_queue_ranks(
+    fixture: &dyn Fixture<dyn Queue>,
+) {
+    let Pair { a, b, store: _store } = Pair::open(fixture).await;
+    let ranked = |body: &str, priority| Outgoing { priority, ..job(body) };
+    let batch =
+        vec![ranked("last", -4), ranked("third", 0), ranked("second", 3), ranked("first", 9), job("fourth")];
+    // the lower ones have waited longer
+    for entry in batch {
+        a.send(vec![entry]).await.expect("send");
+        SystemClock.sleep(Duration::from_millis(2)).await;
+    }
+    let late = Outgoing { delay: DELAY_MAX, ..ranked("not visible", 9) };
+    a.send(vec![late]).await.expect("send");
+    let order = ["first", "second", "third", "fourth", "last"];
+    if !fixture.windows().ranks {
+        assert!(
+            drain(&*b, fixture.windows())
+                .await
+                .into_keys()
+                .eq(["first", "fourth", "last", "second", "third"])
+        );
+        return;
+    }
+    let depth = b.depth().await.expect("depth");
+    assert_eq!((depth.ready, depth.delayed), (5, 1));
+    for (n, body) in order.into_iter().enumerate() {
+        let entry = next(&*b, fixture.windows()).await;
+        assert_eq!(entry.body, body, "entry {n}");
+        b.ack(&entry.receipt).await.expect("ack");
+    }
+    assert!(a.receive(10, NO_WAIT).await.expect("receive").is_empty());
+}
+
 pub(super) async fn receivers_that_compete_get_every_entry(fixture: &dyn Fixture<dyn Queue>) {
     let Pair { a, b, store: _store } = Pair::open(fixture).await;
     let wait = fixture.windows().visibility * 3;

@@ -237,7 +237,8 @@ fn tell(record: &Record) {
             RecipientStatus::Delivered => 0,
             RecipientStatus::Deferred => 1,
             RecipientStatus::Bounced => 2,
-            RecipientStatus::Discarded => 3,
+            // no attempt cancels: that is done before the first one
+            RecipientStatus::Discarded | RecipientStatus::Cancelled => 3,
         }] += 1;
     }
     for (count, outcome) in counts.into_iter().zip(["delivered", "deferred", "bounced", "discarded"]) {
