@@ -125,6 +125,7 @@ impl Dialogue {
                 tls: None,
                 credential: None,
                 submission: self.trusted,
+                dns: Default::default(),
             },
             tenant: TenantId::default(),
         }

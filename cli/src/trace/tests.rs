@@ -25,6 +25,7 @@ fn pack(id: MessageId, to: &[&str]) -> Vec<Bytes> {
             tls: None,
             credential: None,
             submission: true,
+            dns: Default::default(),
         },
         tenant: TenantId::default(),
     };

@@ -26,7 +26,8 @@ impl NewMessage {
     pub fn header_octets(&self) -> usize {
         let Self { envelope, client, tenant, .. } = self;
         let texts = [envelope.from.as_str(), &client.helo, &tenant.0];
-        let optional = [&client.tls, &client.credential].into_iter().flatten().map(String::as_str);
+        let optional = [&client.tls, &client.credential, &client.dns.name].into_iter().flatten();
+        let optional = optional.chain(&client.dns.listed).map(String::as_str);
         let texts = texts.into_iter().chain(optional).map(json_octets).sum::<usize>();
         let recipients =
             envelope.recipients.iter().map(|to| json_octets(to.address.as_str()) + PACK_RECIPIENT_OCTETS_MAX);
