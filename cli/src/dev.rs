@@ -38,7 +38,7 @@ pub(crate) fn settings(args: &Dev) -> Outcome<Settings> {
         routes.push((rule.pattern.clone(), rule.route.clone()));
     }
     Ok(Settings {
-        listeners: vec![Listener { address: args.smtp, bare_lf: BareLf::Refuse }],
+        listeners: vec![Listener { address: args.smtp, bare_lf: BareLf::Refuse, proxy_protocol: false }],
         routes,
         http: args.http,
         log: Log { format: Some(LogFormat::Text), filter: args.log_level.clone() },

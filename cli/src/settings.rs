@@ -3,12 +3,13 @@
 mod check;
 mod read;
 mod roles;
+mod taking_in;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ingress::Limits;
+use ingress::{CheckSettings, Limits};
 use ipnet::IpNet;
 use shared::config::Setting;
 use shared::mail::Domain;
@@ -36,6 +37,12 @@ pub(crate) struct Settings {
     pub(crate) trusted_networks: Vec<IpNet>,
     /// Domains that anyone may send to.
     pub(crate) relay_domains: Vec<Domain>,
+    /// Load balancers that write PROXY headers.
+    pub(crate) proxy_networks: Vec<IpNet>,
+    /// Proxies that may use XCLIENT.
+    pub(crate) xclient_networks: Vec<IpNet>,
+    /// What the DNS is asked about clients.
+    pub(crate) checks: CheckSettings,
     /// How mail leaves, by pattern.
     pub(crate) routes: Vec<(String, Route)>,
     pub(crate) limits: Limits,
@@ -54,6 +61,8 @@ pub(crate) struct Settings {
 pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
     pub(crate) bare_lf: BareLf,
+    /// Whether a load balancer says in a PROXY header where the client is.
+    pub(crate) proxy_protocol: bool,
 }
 
 /// What a bare LF in content comes to.
@@ -207,9 +216,12 @@ impl Settings {
             roles: Roles::all(),
             inbox: data.join("inbox"),
             data,
-            listeners: vec![Listener { address, bare_lf: BareLf::Refuse }],
+            listeners: vec![Listener { address, bare_lf: BareLf::Refuse, proxy_protocol: false }],
             trusted_networks: loopback(),
             relay_domains: Vec::new(),
+            proxy_networks: Vec::new(),
+            xclient_networks: Vec::new(),
+            checks: CheckSettings::default(),
             routes: vec![("*".to_owned(), Route::Mx)],
             limits: Limits::default(),
             retry: RetrySettings::default(),

@@ -77,7 +77,7 @@ impl Server {
         let Self { edge, doors } = self;
         let sessions = TaskTracker::new();
         let drain = Drain { soft: drain, hard: CancellationToken::new() };
-        let places = Arc::new(Places::new(edge.limits.connections, edge.limits.connections_each));
+        let places = Arc::new(Places::new(&edge.limits));
         let mut accepting = JoinSet::new();
         for door in doors {
             let (edge, drain, places) = (Arc::clone(&edge), drain.clone(), Arc::clone(&places));
@@ -126,8 +126,8 @@ impl Door {
                     edge.telemetry.connections.increment(1);
                     let place = match places.take(peer.ip(), edge.policy.trusts(peer.ip())) {
                         Ok(place) => place,
-                        Err(reply) => {
-                            turn_away(&stream, &edge, peer, &reply);
+                        Err(over) => {
+                            turn_away(&stream, &edge, peer, &over.reply);
                             continue;
                         }
                     };

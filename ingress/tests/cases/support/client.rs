@@ -25,10 +25,14 @@ pub(crate) struct Edge {
 pub(crate) fn settings(limits: Limits) -> Settings {
     Settings {
         hostname: "edge.example".to_owned(),
-        listeners: vec![Listener { address: "127.0.0.1:0".parse().unwrap(), bare_lf: BareLf::Refuse }],
+        listeners: vec![Listener {
+            address: "127.0.0.1:0".parse().unwrap(),
+            bare_lf: BareLf::Refuse,
+            proxy: false,
+        }],
         trusted_networks: vec!["127.0.0.0/8".parse().unwrap()],
-        relay_domains: Vec::new(),
         limits,
+        ..Settings::default()
     }
 }
 
