@@ -8,7 +8,7 @@ mod commit;
 mod connection;
 mod edge;
 mod limits;
-#[cfg_attr(not(test), expect(dead_code, reason = "connections do not use it yet"))]
+#[expect(dead_code, reason = "connections do not use it yet")]
 mod over_limit;
 #[cfg_attr(not(test), expect(dead_code, reason = "connections do not use it yet"))]
 mod pace;

@@ -1,7 +1,6 @@
 //! Places for sessions: so many in all, so many for each stranger and for each of their networks, and memory for each of them.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -134,7 +133,7 @@ impl Strangers {
     }
 }
 
-fn give_back<K: Hash + Eq>(held: &mut HashMap<K, usize>, key: K) {
+fn give_back(held: &mut HashMap<IpAddr, usize>, key: IpAddr) {
     if let Some(has) = held.get_mut(&key) {
         *has -= 1;
         if *has == 0 {
