@@ -47,6 +47,7 @@ pub(crate) fn settings(args: &Dev) -> Outcome<Settings> {
             kind: Kind::Submission,
             bare_lf: BareLf::Refuse,
             tls: ListenerTls::StartTls,
+            proxy_protocol: false,
         }],
         tls: Some(certificate::settings(&args.data)),
         routes,

@@ -73,9 +73,10 @@ impl Edge {
             Some(address) => Some(bind_http(address, &health, &clock).await?),
             None => None,
         };
-        let workers = join::workers(settings, &stores)?;
+        let resolver = join::resolver(settings)?;
+        let workers = join::workers(settings, &stores, &resolver)?;
         let (smtp, ingress) = if settings.roles.has(Role::Ingress) {
-            let (addresses, ingress) = join::ingress(settings, tls, &stores).await?;
+            let (addresses, ingress) = join::ingress(settings, tls, &stores, &resolver).await?;
             (addresses, Some(ingress))
         } else {
             (Vec::new(), None)

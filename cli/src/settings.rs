@@ -3,13 +3,14 @@
 mod check;
 mod read;
 mod roles;
+mod taking_in;
 mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ingress::{Limits, TlsSettings};
+use ingress::{CheckSettings, Limits, TlsSettings};
 use ipnet::IpNet;
 use shared::config::Setting;
 use shared::mail::Domain;
@@ -40,6 +41,12 @@ pub(crate) struct Settings {
     pub(crate) trusted_networks: Vec<IpNet>,
     /// Domains that anyone may send to.
     pub(crate) relay_domains: Vec<Domain>,
+    /// Load balancers that write PROXY headers.
+    pub(crate) proxy_networks: Vec<IpNet>,
+    /// Proxies that may use XCLIENT.
+    pub(crate) xclient_networks: Vec<IpNet>,
+    /// What the DNS is asked about clients.
+    pub(crate) checks: CheckSettings,
     /// How mail leaves, by pattern.
     pub(crate) routes: Vec<(String, Route)>,
     pub(crate) limits: Limits,
@@ -60,6 +67,8 @@ pub(crate) struct Listener {
     pub(crate) kind: Kind,
     pub(crate) bare_lf: BareLf,
     pub(crate) tls: ListenerTls,
+    /// Whether a load balancer says in a PROXY header where the client is.
+    pub(crate) proxy_protocol: bool,
 }
 
 /// Who speaks to a listener.
@@ -233,6 +242,7 @@ impl Settings {
             kind,
             bare_lf: BareLf::Refuse,
             tls: ListenerTls::Off,
+            proxy_protocol: false,
         };
         Self {
             hostname,
@@ -243,6 +253,9 @@ impl Settings {
             tls: None,
             trusted_networks: loopback(),
             relay_domains: Vec::new(),
+            proxy_networks: Vec::new(),
+            xclient_networks: Vec::new(),
+            checks: CheckSettings::default(),
             routes: vec![("*".to_owned(), Route::Mx)],
             limits: Limits::default(),
             retry: RetrySettings::default(),

@@ -1,29 +1,37 @@
 //! One client connection: a session, and the socket it speaks through.
 
 mod dialogue;
+mod opening;
+mod stream;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use shared::mail::{ContentFacts, Envelope, Timestamp};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::BareLf;
-use crate::edge::Edge;
 use crate::limits::REPLIES_OCTETS_KEPT;
+use crate::over_limit::Limit;
+use crate::pace::Pace;
+use crate::places::Place;
+use crate::proxy;
 use crate::receive::Receiving;
-use crate::server::Door;
-use crate::smtp::{Action, Config};
+use crate::server::ListenerConfig;
+use crate::smtp::Action;
+use crate::tls::Acceptor;
 use dialogue::Dialogue;
+pub(crate) use opening::Opening;
+use stream::Stream;
 
 thread_local! {
     /// What every read of this thread goes into: a connection that waits holds no buffer.
@@ -40,15 +48,20 @@ pub(crate) struct Drain {
 }
 
 /// A client connection.
-pub(crate) struct Connection<S> {
-    stream: S,
+pub(crate) struct Connection {
+    stream: Stream,
+    place: Place,
     dialogue: Dialogue,
-    config: Arc<Config>,
+    listener: Arc<ListenerConfig>,
     /// Input that waits for something that was asked before it.
     pending: Vec<u8>,
     receiving: Option<Receiving>,
     waiting_since: Timestamp,
     content_since: Timestamp,
+    /// How long content was waited for.
+    content_waited: Duration,
+    /// Whether nothing has been read yet.
+    fresh: bool,
     lines: u64,
     draining: bool,
 }
@@ -57,22 +70,28 @@ pub(crate) struct Connection<S> {
 enum Event {
     Input(Action),
     End,
+    /// A second PROXY header, which is one too many.
+    ProxyHeader,
+    TooSlow,
     TimedOut,
     Drain,
     ShutDown,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    pub(crate) fn new(stream: S, client: IpAddr, door: &Door, edge: Arc<Edge>) -> Self {
-        let now = edge.ports.clock.now();
+impl Connection {
+    fn new(stream: Stream, place: Place, dialogue: Dialogue, listener: Arc<ListenerConfig>) -> Self {
+        let now = dialogue.edge.ports.clock.now();
         Self {
             stream,
-            dialogue: Dialogue::begin(client, door, edge),
-            config: Arc::clone(&door.config),
+            place,
+            dialogue,
+            listener,
             pending: Vec::new(),
             receiving: None,
             waiting_since: now,
             content_since: now,
+            content_waited: Duration::ZERO,
+            fresh: true,
             lines: 0,
             draining: false,
         }
@@ -95,6 +114,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 match event {
                     Event::Input(action) => action,
                     Event::End => return Ok(()),
+                    Event::ProxyHeader => {
+                        self.dialogue.tell(Limit::ProxyHeader);
+                        return Ok(());
+                    }
+                    Event::TooSlow => session.over(Limit::ContentRate, out),
                     Event::TimedOut if self.draining => session.shut_down(out),
                     Event::TimedOut => session.time_out(out),
                     Event::ShutDown => session.shut_down(out),
@@ -107,21 +131,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             } else {
                 self.resume()
             };
-            match action {
-                // what was asked has been answered already
-                Action::Read | Action::CheckSender(_) | Action::CheckRecipient(..) => {}
-                Action::Flush => self.flush().await?,
-                Action::StartTls | Action::Authenticate(..) | Action::Respond(_) | Action::Relocate(_) => {}
-                Action::Begin => {
-                    if self.dialogue.session.is_waited_for() {
-                        self.flush().await?;
-                    }
-                    self.content_since = self.dialogue.edge.ports.clock.now();
-                    self.receiving = Some(Receiving::default());
-                }
-                Action::Discard => self.give_up().await,
-                Action::Commit(envelope, facts) => self.commit(envelope, facts).await,
-                Action::Close => return self.close().await,
+            if self.perform(action, drain).await?.is_break() {
+                return Ok(());
             }
             if self.dialogue.session.envelope().is_none() {
                 self.dialogue.envelope_memory = None;
@@ -131,6 +142,76 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.hold_content().await;
             }
         }
+    }
+
+    /// Does what the session asks for; tells whether that was its end.
+    async fn perform(&mut self, action: Action, drain: &Drain) -> io::Result<ControlFlow<()>> {
+        let answered = match action {
+            Action::Read => None,
+            Action::Flush => {
+                self.flush().await?;
+                None
+            }
+            Action::StartTls => return self.start_tls(drain).await,
+            // no mechanism is offered yet
+            Action::Authenticate(..) | Action::Respond(_) => None,
+            Action::Relocate(said) => self.dialogue.relocate(*said, &mut self.place),
+            Action::CheckSender(_) => None,
+            Action::CheckRecipient(rcpt, mailbox) => {
+                Box::pin(self.dialogue.check_recipient(*rcpt, mailbox)).await
+            }
+            Action::Begin => {
+                if self.dialogue.session.is_waited_for() {
+                    self.flush().await?;
+                }
+                self.content_since = self.dialogue.edge.ports.clock.now();
+                self.content_waited = Duration::ZERO;
+                self.receiving = Some(Receiving::default());
+                None
+            }
+            Action::Discard => {
+                self.give_up().await;
+                None
+            }
+            Action::Commit(envelope, facts) => {
+                self.commit(envelope, facts).await;
+                None
+            }
+            Action::Close => Some(Action::Close),
+        };
+        if answered.is_some() {
+            self.close().await?;
+            return Ok(ControlFlow::Break(()));
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// What the client sent in clear text behind STARTTLS is thrown away: somebody else may have written it (RFC 3207 §4.2).
+    async fn start_tls(&mut self, drain: &Drain) -> io::Result<ControlFlow<()>> {
+        let acceptor = self.listener.acceptor.clone().filter(|_| self.has_room_for_tls());
+        let Dialogue { session, out, .. } = &mut self.dialogue;
+        session.ready_for_tls(acceptor.is_some(), out);
+        let Some(acceptor) = acceptor else { return Ok(ControlFlow::Continue(())) };
+        self.flush().await?;
+        self.pending = Vec::new();
+        self.give_up().await;
+        self.shake_hands(&acceptor, drain).await
+    }
+
+    fn has_room_for_tls(&mut self) -> bool {
+        self.place.add_tls().inspect_err(|over| self.dialogue.tell(over.limit)).is_ok()
+    }
+
+    async fn shake_hands(&mut self, acceptor: &Acceptor, drain: &Drain) -> io::Result<ControlFlow<()>> {
+        let Some(socket) = self.stream.take_plain() else { return Ok(ControlFlow::Break(())) };
+        let (stream, facts) = tokio::select! {
+            accepted = acceptor.accept(socket) => accepted?,
+            () = drain.hard.cancelled() => return Ok(ControlFlow::Break(())),
+        };
+        self.stream = Stream::Tls(stream);
+        self.dialogue.secured(facts);
+        self.waiting_since = self.dialogue.edge.ports.clock.now();
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Goes on with the input that waits.
@@ -149,7 +230,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// How much input there is room for.
     fn read_max(&self) -> usize {
-        let limits = &self.config.limits;
+        let limits = &self.listener.config.limits;
         match &self.receiving {
             Some(receiving) if self.dialogue.session.is_in_content() => {
                 if self.dialogue.session.is_discarding() {
@@ -157,7 +238,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
                 let room = receiving.room(self.dialogue.out.content.len());
                 // a bare LF becomes two octets
-                let room = if self.config.bare_lf == BareLf::Crlf { room / 2 } else { room };
+                let room = if self.listener.config.bare_lf == BareLf::Crlf { room / 2 } else { room };
                 room.clamp(1, limits.content_read_octets.max(1))
             }
             Some(_) | None => limits.command_read_octets.max(1),
@@ -165,21 +246,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     async fn read(&mut self, drain: &Drain) -> io::Result<Event> {
-        let patience = self.patience();
+        let began = self.dialogue.edge.ports.clock.now();
+        let patience = self.patience(began);
+        let content = self.dialogue.session.content_so_far();
+        if content.is_some_and(|octets| self.pace().is_too_slow(octets, self.content_waited)) {
+            return Ok(Event::TooSlow);
+        }
+        let event = self.wait(patience, drain).await?;
+        if content.is_some() {
+            self.content_waited += self.dialogue.edge.ports.clock.now().since(began);
+        }
+        Ok(event)
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::new(&self.listener.config.limits)
+    }
+
+    async fn wait(&mut self, patience: Duration, drain: &Drain) -> io::Result<Event> {
         let max = self.read_max();
         let draining = self.draining;
+        let begins = std::mem::take(&mut self.fresh) && self.listener.proxy;
         let Self { stream, dialogue, pending, .. } = self;
         let input = poll_fn(|cx| {
             // a command that comes after the drain began is the next command, although it and the drain may be seen at once
             if !draining && drain.soft.is_cancelled() {
                 return Poll::Ready(Ok(Event::Drain));
             }
-            let action = ready!(poll_input(stream, max, cx, |mut input| {
+            let event = ready!(poll_input(stream, max, cx, |mut input| {
+                if begins && proxy::begins_header(input) {
+                    return Event::ProxyHeader;
+                }
                 let action = dialogue.advance(&mut input);
                 pending.extend_from_slice(input);
-                action
+                Event::Input(action)
             }))?;
-            Poll::Ready(Ok(action.map_or(Event::End, Event::Input)))
+            Poll::Ready(Ok(event.unwrap_or(Event::End)))
         });
         tokio::select! {
             biased;
@@ -190,14 +292,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// How long to wait for input. A command must be whole in its time, however steadily it drips.
-    fn patience(&mut self) -> Duration {
-        let limits = &self.config.limits;
-        let now = self.dialogue.edge.ports.clock.now();
-        let session = &self.dialogue.session;
+    fn patience(&mut self, now: Timestamp) -> Duration {
+        let listener = Arc::clone(&self.listener);
+        let limits = &listener.config.limits;
+        let session = &mut self.dialogue.session;
+        session.set_time(now);
         if session.is_in_content() {
             self.waiting_since = now;
             let left = limits.content_total_timeout.saturating_sub(now.since(self.content_since));
             return limits.content_timeout.min(left);
+        }
+        if self.receiving.is_none() {
+            self.content_since = now;
         }
         if session.lines() != self.lines {
             self.lines = session.lines();
@@ -213,11 +319,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if replies.is_empty() {
             return Ok(());
         }
+        let patience = self.listener.config.limits.reply_timeout;
         let written = async {
             self.stream.write_all(replies).await?;
             self.stream.flush().await
         };
-        timeout(self.config.limits.reply_timeout, written).await??;
+        timeout(patience, written).await??;
         if replies.capacity() > REPLIES_OCTETS_KEPT {
             *replies = Vec::new();
         } else {
@@ -235,6 +342,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let edge = Arc::clone(&dialogue.edge);
         let mut held = Ok(());
         if receiving.is_full(&edge, dialogue.out.content.len()) {
+            dialogue.settle_dns().await;
             let mut content = std::mem::take(&mut dialogue.out.content);
             let envelope = || dialogue.session.envelope().cloned();
             if let Some(envelope) = envelope() {
@@ -265,6 +373,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     async fn commit(&mut self, envelope: Envelope, facts: ContentFacts) {
         let dialogue = &mut self.dialogue;
+        dialogue.settle_dns().await;
         let content = std::mem::take(&mut dialogue.out.content);
         let (octets, recipients) = (dialogue.session.content_octets(), envelope.recipients.len());
         let message = dialogue.new_message(envelope);
@@ -285,8 +394,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if !refused {
             return Ok(());
         }
-        let linger = self.config.limits.linger;
-        let max = self.config.limits.content_read_octets.max(1);
+        let linger = self.listener.config.limits.linger;
+        let max = self.listener.config.limits.content_read_octets.max(1);
         let stream = &mut self.stream;
         stream.shutdown().await?;
         let rest = async {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use shared::directory::Rate;
+
 /// Recipients of a message that are not counted as memory.
 pub(crate) const RECIPIENTS_UNCOUNTED: usize = 16;
 /// Octets of memory that a recipient takes beside its address.
@@ -42,6 +44,38 @@ pub(crate) const TICKETS: usize = 1;
 /// The longest time that a message may be held, whatever is configured: with the time that it is tried for behind it, it must stay
 /// below the 60 days that a bucket keeps held packs.
 pub const HOLD_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Longest PROXY header of version 1 in octets, its CRLF included (proxy-protocol.txt §2.1).
+pub(crate) const PROXY_V1_OCTETS_MAX: usize = 107;
+/// Octets that every PROXY header of version 2 begins with (§2.2).
+pub(crate) const PROXY_V2_FIXED_OCTETS: usize = 16;
+/// Longest PROXY header of version 2 in octets: its addresses, and what balancers add in TLVs, with much room to spare.
+pub(crate) const PROXY_V2_OCTETS_MAX: usize = 4096;
+
+/// Most names of a client's reverse DNS that are looked up to confirm them; a host has one or two.
+pub(crate) const PTR_NAMES_MAX: usize = 5;
+/// Most block lists that are asked about a client.
+pub const DNSBLS_MAX: usize = 20;
+/// Clients whose facts from the DNS are remembered, at some 200 octets each.
+pub(crate) const CHECKED_CLIENTS_KEPT: usize = 16 * 1024;
+/// Shortest time that they are, and the time where the DNS did not answer.
+pub(crate) const FACTS_KEPT_MIN: Duration = Duration::from_secs(60);
+/// Longest such time.
+pub(crate) const FACTS_KEPT_MAX: Duration = Duration::from_secs(3600);
+/// How long it is remembered that a name does not exist; most of the zones of block lists say about as much.
+pub(crate) const ABSENCE_KEPT: Duration = Duration::from_secs(300);
+/// How long facts of the DNS are waited for, from when the client connected, unless it is set otherwise.
+pub(crate) const CHECKS_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Addresses of which it is remembered how often they came, at about 50 octets each and rate.
+pub(crate) const RATED_ADDRESSES_KEPT: usize = 64 * 1024;
+/// Least time between two lines of the log about one limit: a flood must not become one of lines.
+pub(crate) const OVER_LIMIT_LOG_PAUSE: Duration = Duration::from_secs(10);
+
+/// Memory that a session is counted as, in octets: an idle one takes 3.0 KiB (README), and it can hold a read of commands that
+/// waits (`command_read_octets`) and replies not yet taken.
+pub const SESSION_OCTETS: u32 = 12 * 1024;
+/// What TLS adds to that, in octets: rustls keeps a record of 16 KiB each way (RFC 8446 §5.1), and some state.
+pub const TLS_OCTETS: u32 = 36 * 1024;
 
 /// What a session, a message and the whole server may use up. The defaults are what the RFCs ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +122,23 @@ pub struct Limits {
     pub connections_each: usize,
     /// Longest time that a message may be held (RFC 4865); zero where none is, and the extension is not offered.
     pub hold: Duration,
+    /// Most sessions at a time of one network outside the trusted ones: 24 bits in IPv4, 48 in IPv6.
+    pub connections_network: usize,
+    /// How often a client outside the trusted networks may connect; `None` for as often as it likes. All of a period's share may
+    /// come at once.
+    pub connection_rate: Option<Rate>,
+    /// How many messages such a client may send, unless it has authenticated; `None` for any number.
+    pub message_rate: Option<Rate>,
+    /// Memory for all sessions, in octets, each counted as [`SESSION_OCTETS`], and [`TLS_OCTETS`] more under TLS.
+    pub session_memory_octets: u64,
+    /// Least octets of content a second that a client must send on average, once `least_content_grace` is over; 0 for any.
+    pub least_content_rate: u32,
+    /// How long content may come as slowly as it likes.
+    pub least_content_grace: Duration,
+    /// How long the server keeps its greeting back, to see who talks before it; zero for not at all.
+    pub greeting_delay: Duration,
+    /// How long a load balancer has for its PROXY header.
+    pub proxy_timeout: Duration,
     /// Connections that the system holds until they are accepted.
     pub backlog: u32,
     /// How many octets of commands are read at once; what a session can hold unread is about this much.
@@ -145,6 +196,14 @@ impl Default for Limits {
             connections: 10_000,
             connections_each: 100,
             hold: HOLD_MAX,
+            connections_network: 500,
+            connection_rate: Some(Rate { messages: 300, period: Duration::from_secs(60) }),
+            message_rate: None,
+            session_memory_octets: 512 * 1024 * 1024,
+            least_content_rate: 50,
+            least_content_grace: Duration::from_secs(60),
+            greeting_delay: Duration::ZERO,
+            proxy_timeout: Duration::from_secs(5),
             backlog: 1024,
             command_read_octets: 8 * 1024,
             content_read_octets: 64 * 1024,

@@ -11,6 +11,8 @@ use crate::Settings;
 /// The rules by which a recipient is taken or refused.
 pub(crate) struct Policy {
     trusted_networks: Vec<IpNet>,
+    proxy_networks: Vec<IpNet>,
+    xclient_networks: Vec<IpNet>,
     relay_domains: HashSet<Domain>,
     own_domain: Option<Domain>,
 }
@@ -19,6 +21,8 @@ impl Policy {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             trusted_networks: settings.trusted_networks.clone(),
+            proxy_networks: settings.proxy_networks.clone(),
+            xclient_networks: settings.xclient_networks.clone(),
             relay_domains: settings.relay_domains.iter().cloned().collect(),
             own_domain: Domain::parse(&settings.hostname).ok(),
         }
@@ -26,9 +30,17 @@ impl Policy {
 
     /// Whether mail from `ip` is a submission.
     pub(crate) fn trusts(&self, ip: IpAddr) -> bool {
-        // a socket on [::] shows IPv4 clients as ::ffff:a.b.c.d
-        let ip = ip.to_canonical();
-        self.trusted_networks.iter().any(|network| network.contains(&ip))
+        holds(&self.trusted_networks, ip)
+    }
+
+    /// Whether `peer` is a load balancer, whose PROXY header is believed.
+    pub(crate) fn is_balancer(&self, peer: IpAddr) -> bool {
+        holds(&self.proxy_networks, peer)
+    }
+
+    /// Whether `peer` may say by XCLIENT where its client is.
+    pub(crate) fn may_xclient(&self, peer: IpAddr) -> bool {
+        holds(&self.xclient_networks, peer)
     }
 
     /// Whether mail for `recipient` is taken from anybody.
@@ -37,10 +49,16 @@ impl Policy {
     }
 
     /// Every server takes mail for its postmaster (RFC 5321 §4.5.1).
-    fn is_own_postmaster(&self, recipient: &Mailbox) -> bool {
+    pub(crate) fn is_own_postmaster(&self, recipient: &Mailbox) -> bool {
         self.own_domain.as_ref() == Some(recipient.domain())
             && recipient.local_part().eq_ignore_ascii_case("postmaster")
     }
+}
+
+fn holds(networks: &[IpNet], ip: IpAddr) -> bool {
+    // a socket on [::] shows IPv4 clients as ::ffff:a.b.c.d
+    let ip = ip.to_canonical();
+    networks.iter().any(|network| network.contains(&ip))
 }
 
 /// What a sender gets who must say first who it is (RFC 4954 §6).
@@ -65,11 +83,11 @@ mod tests {
     fn policy() -> Policy {
         Policy::new(&Settings {
             hostname: "edge.example".to_owned(),
-            listeners: Vec::new(),
             trusted_networks: vec!["10.0.0.0/8".parse().unwrap()],
+            proxy_networks: vec!["192.0.2.0/25".parse().unwrap()],
+            xclient_networks: vec!["192.0.2.128/25".parse().unwrap()],
             relay_domains: vec!["example.org".parse().unwrap()],
-            tls: None,
-            limits: crate::Limits::default(),
+            ..Settings::default()
         })
     }
 
@@ -84,5 +102,11 @@ mod tests {
     fn an_ipv4_client_of_a_dual_stack_socket_is_trusted_by_its_ipv4_address() {
         assert!(policy().trusts("::ffff:10.1.2.3".parse().unwrap()));
         assert!(!policy().trusts("192.0.2.1".parse().unwrap()));
+    }
+    #[test]
+    fn only_listed_networks_may_speak_for_others() {
+        let (balancer, proxy) = ("192.0.2.1".parse().unwrap(), "::ffff:192.0.2.129".parse().unwrap());
+        assert!(policy().is_balancer(balancer) && !policy().is_balancer(proxy));
+        assert!(policy().may_xclient(proxy) && !policy().may_xclient(balancer));
     }
 }

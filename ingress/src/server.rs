@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
-use shared::mail::Reply;
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
@@ -14,12 +13,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::connection::{Connection, Drain};
+use crate::connection::{Drain, Opening};
 use crate::edge::Edge;
 use crate::limits::{ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, LAST_WORDS};
-use crate::places::Places;
+use crate::over_limit::Over;
+use crate::places::{Place, Places};
 use crate::smtp::Config;
-use crate::{Listener, ListenerKind, Ports, Settings};
+use crate::tls::Acceptor;
+use crate::{Listener, ListenerKind, ListenerTls, Ports, Settings};
 
 /// Why the server cannot listen.
 #[derive(Debug, Error)]
@@ -39,10 +40,18 @@ pub struct Server {
 }
 
 /// A listening socket with what its sessions have in common.
-pub(crate) struct Door {
+struct Door {
     socket: TcpListener,
     address: SocketAddr,
+    listener: Arc<ListenerConfig>,
+}
+
+/// What the sessions of a listener have in common.
+pub(crate) struct ListenerConfig {
     pub(crate) kind: ListenerKind,
+    pub(crate) tls: ListenerTls,
+    pub(crate) acceptor: Option<Acceptor>,
+    pub(crate) proxy: bool,
     pub(crate) config: Arc<Config>,
 }
 
@@ -60,7 +69,14 @@ impl Server {
                 bare_lf: listener.bare_lf,
                 limits: settings.limits.clone(),
             };
-            Ok(Door { socket, address, kind: listener.kind, config: Arc::new(config) })
+            let listener = ListenerConfig {
+                kind: listener.kind,
+                tls: listener.tls,
+                acceptor: settings.tls.as_ref().map(|tls| tls.acceptor(settings.limits.handshake_timeout)),
+                proxy: listener.proxy,
+                config: Arc::new(config),
+            };
+            Ok(Door { socket, address, listener: Arc::new(listener) })
         };
         let doors = settings.listeners.iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self { edge: Arc::new(Edge::new(&settings, ports)), doors })
@@ -78,7 +94,7 @@ impl Server {
         let Self { edge, doors } = self;
         let sessions = TaskTracker::new();
         let drain = Drain { soft: drain, hard: CancellationToken::new() };
-        let places = Arc::new(Places::new(edge.limits.connections, edge.limits.connections_each));
+        let places = Arc::new(Places::new(&edge.limits));
         let mut accepting = JoinSet::new();
         for door in doors {
             let (edge, drain, places) = (Arc::clone(&edge), drain.clone(), Arc::clone(&places));
@@ -112,6 +128,26 @@ fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
 }
 
 impl Door {
+    /// Behind a balancer, whose place it is can only be told once its header has been read.
+    fn place(&self, places: &Places, edge: &Edge, peer: SocketAddr) -> Result<Place, Over> {
+        if self.listener.proxy {
+            places.enter()
+        } else {
+            places.take(peer.ip(), edge.policy.trusts(peer.ip()))
+        }
+    }
+
+    /// A fresh socket has room for one line, so this does not wait for the client. One that waits for TLS could not read it.
+    fn turn_away(&self, stream: &TcpStream, edge: &Edge, peer: SocketAddr, over: &Over) {
+        edge.telemetry.refused(&over.reply);
+        edge.over_limits.tell(over.limit, peer.ip(), edge.ports.clock.now());
+        if self.listener.tls != ListenerTls::Implicit {
+            let mut line = Vec::new();
+            over.reply.write_to(&mut line);
+            let _ = stream.try_write(&line);
+        }
+    }
+
     async fn accept_all(self, edge: Arc<Edge>, drain: Drain, sessions: TaskTracker, places: Arc<Places>) {
         let mut drained = pin!(drain.soft.cancelled());
         let mut backoff = ACCEPT_PAUSE_MIN;
@@ -125,19 +161,21 @@ impl Door {
                 Ok((stream, peer)) => {
                     backoff = ACCEPT_PAUSE_MIN;
                     edge.telemetry.connections.increment(1);
-                    let place = match places.take(peer.ip(), edge.policy.trusts(peer.ip())) {
+                    let place = match self.place(&places, &edge, peer) {
                         Ok(place) => place,
-                        Err(reply) => {
-                            turn_away(&stream, &edge, peer, &reply);
+                        Err(over) => {
+                            self.turn_away(&stream, &edge, peer, &over);
                             continue;
                         }
                     };
-                    let connection = Connection::new(stream, peer.ip(), &self, Arc::clone(&edge));
+                    let listener = Arc::clone(&self.listener);
+                    let opening = Opening { socket: stream, peer, place, listener, edge: Arc::clone(&edge) };
                     let (edge, drain) = (Arc::clone(&edge), drain.clone());
                     sessions.spawn(async move {
                         let _open = Open::new(&edge);
-                        connection.run(drain).await;
-                        drop(place);
+                        if let Some(connection) = opening.open(&drain).await {
+                            connection.run(drain).await;
+                        }
                     });
                 }
                 Err(error) if is_of_the_client(&error) => {}
@@ -160,15 +198,6 @@ fn is_of_the_client(error: &io::Error) -> bool {
             | ErrorKind::Interrupted
             | ErrorKind::WouldBlock
     )
-}
-
-/// A fresh socket has room for one line, so this does not wait for the client.
-fn turn_away(stream: &TcpStream, edge: &Edge, peer: SocketAddr, reply: &Reply) {
-    edge.telemetry.refused(reply);
-    info!(client = %peer.ip(), code = reply.code(), reason = reply.text(), "refused");
-    let mut line = Vec::new();
-    reply.write_to(&mut line);
-    let _ = stream.try_write(&line);
 }
 
 /// Counts an open session for as long as it lives.

@@ -13,6 +13,8 @@ const SESSIONS: &str = "spoolway_ingress_sessions";
 const MESSAGES: &str = "spoolway_ingress_messages_total";
 const OCTETS: &str = "spoolway_ingress_message_octets_total";
 const REFUSALS: &str = "spoolway_ingress_refusals_total";
+const OVER_LIMIT: &str = "spoolway_ingress_over_limit_total";
+const CHECKS: &str = "spoolway_ingress_checks_total";
 const COMMITS: &str = "spoolway_ingress_commits_total";
 const COMMIT_MESSAGES: &str = "spoolway_ingress_commit_messages";
 const COMMIT_SECONDS: &str = "spoolway_ingress_commit_seconds";
@@ -24,10 +26,25 @@ pub fn describe() {
     describe_counter!(MESSAGES, "messages accepted with 250");
     describe_counter!(OCTETS, Unit::Bytes, "content of the messages accepted with 250");
     describe_counter!(REFUSALS, "replies of 4yz and 5yz, by code");
+    describe_counter!(OVER_LIMIT, "clients over a limit against abuse, by limit");
+    describe_counter!(
+        CHECKS,
+        "clients looked up in the DNS, by check (reverse_dns or a block list's zone) and result"
+    );
     describe_counter!(COMMITS, "packs committed, by result: ok or failed");
     describe_histogram!(COMMIT_MESSAGES, "messages that shared a commit");
     describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "how long a commit took");
     crate::tls::describe();
+}
+
+/// How many clients were over `limit`.
+pub(crate) fn over_limit(limit: &'static str) -> Counter {
+    counter!(OVER_LIMIT, "limit" => limit)
+}
+
+/// How often a look at the DNS for a client came to `result`.
+pub(crate) fn checked(check: &str, result: &'static str) -> Counter {
+    counter!(CHECKS, "check" => check.to_owned(), "result" => result)
 }
 
 /// Handles to the metrics that each message touches. They belong to the recorder that is installed when it is made.

@@ -45,6 +45,8 @@ pub(crate) const SETTING_SECONDS_MAX: u64 = 100 * 366 * 86_400;
 pub const PACK_HEADER_OCTETS_MAX: usize = 32 * 1024 * 1024;
 /// What a message takes in a pack's header beside its texts, in octets: names, numbers, punctuation.
 pub(crate) const PACK_MESSAGE_OCTETS_MAX: usize = 640;
+/// What the facts of the DNS take there beside their texts, in octets.
+pub(crate) const PACK_DNS_OCTETS_MAX: usize = 64;
 /// What a recipient takes there beside its address, in octets.
 pub(crate) const PACK_RECIPIENT_OCTETS_MAX: usize = 16;
 /// How much of a pack is asked of the spool at once, in octets.

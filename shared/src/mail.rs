@@ -11,8 +11,8 @@ mod timestamp;
 pub use address::{AddressError, Mailbox, ReversePath};
 pub use domain::Domain;
 pub use envelope::{
-    Body, ByMode, Client, ContentFacts, DeliverBy, Envelope, Hold, MailOptions, Notify, OriginalRecipient,
-    Recipient, Ret, TenantId,
+    Body, ByMode, Client, ClientDns, ContentFacts, DeliverBy, Envelope, Hold, MailOptions, Notify,
+    OriginalRecipient, Recipient, Ret, ReverseDns, TenantId,
 };
 pub use id::{IdError, JobId, MessageId, PackId};
 pub use reply::{EnhancedCode, Reply, ReplyClass, Status};

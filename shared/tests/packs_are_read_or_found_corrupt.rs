@@ -211,6 +211,11 @@ fn a_header_is_no_longer_than_its_messages_said_before() {
     for to in [vec![hostile.as_str(); 500], vec!["a@b.c"]] {
         let mut one = message(&hostile, &to);
         (one.client.tls, one.client.credential) = (Some("TLSv1.3 \"x\"".to_owned()), Some("app".to_owned()));
+        one.client.dns = shared::mail::ClientDns {
+            name: Some("mail.example".to_owned()),
+            reverse: Some(shared::mail::ReverseDns::PermError),
+            listed: vec!["zone.example".to_owned(); 20],
+        };
         one.received_at = shared::mail::Timestamp::from_millis(i64::MIN);
         let said = one.header_octets();
         let messages = vec![(one.clone(), BOTH, Bytes::new()), (one, BOTH, Bytes::new())];

@@ -200,6 +200,7 @@ impl Prepare {
             }
         }
         let mut prefix = prefix::received(&self.settings.hostname, id, &message);
+        prefix::dns(&mut prefix, &self.settings.hostname, &message.client);
         if message.client.submission {
             prefix::complete(&mut prefix, &self.settings.hostname, id, message.received_at, &scan);
         }

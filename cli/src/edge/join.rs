@@ -8,7 +8,7 @@ use ingress::tls::TlsProblem;
 use ingress::{Server, Tls};
 use shared::config::Mistake;
 use shared::dns::{Dns, DnsSettings};
-use shared::port::{Clock, KeyAlgorithm, SigningKey, chain};
+use shared::port::{Clock, KeyAlgorithm, Resolver, SigningKey, chain};
 use shared::system::{SystemClock, SystemIds};
 use shared::wire::{self, Needs, SecretUrls, StoreUrls, WireError};
 use tokio_util::sync::CancellationToken;
@@ -116,15 +116,24 @@ pub(crate) async fn tls(settings: &Settings) -> Result<Option<Tls>, Vec<Mistake>
     loaded.map(Some).map_err(|error| error.problems.into_iter().map(mistake).collect())
 }
 
+/// The DNS, for all parts of a process: they share what it remembers.
+pub(super) fn resolver(settings: &Settings) -> Outcome<Arc<dyn Resolver>> {
+    let dns = DnsSettings { servers: settings.dns_servers.clone(), ..DnsSettings::default() };
+    let dns = Dns::new(&dns).map_err(|error| Failure::new(Exit::Config, chain(&error)))?;
+    Ok(Arc::new(dns))
+}
+
 /// The SMTP server, listening.
 pub(super) async fn ingress(
     settings: &Settings,
     tls: Option<Tls>,
     stores: &Stores,
+    resolver: &Arc<dyn Resolver>,
 ) -> Outcome<(Vec<SocketAddr>, Part)> {
     let ports = ingress::Ports {
         spool: Arc::clone(&stores.spool),
         inbound: Arc::clone(&stores.inbound),
+        resolver: Arc::clone(resolver),
         clock: Arc::clone(&stores.clock),
         ids: Arc::clone(&stores.ids),
     };
@@ -164,6 +173,7 @@ fn ingress_settings(settings: &Settings, tls: Option<Tls>) -> ingress::Settings 
             ListenerTls::StartTls => ingress::ListenerTls::StartTls,
             ListenerTls::Implicit => ingress::ListenerTls::Implicit,
         },
+        proxy: listener.proxy_protocol,
     };
     ingress::Settings {
         hostname: settings.hostname.to_string(),
@@ -171,18 +181,25 @@ fn ingress_settings(settings: &Settings, tls: Option<Tls>) -> ingress::Settings 
         trusted_networks: settings.trusted_networks.clone(),
         relay_domains: settings.relay_domains.clone(),
         tls,
+        proxy_networks: settings.proxy_networks.clone(),
+        xclient_networks: settings.xclient_networks.clone(),
+        checks: settings.checks.clone(),
         limits: settings.limits.clone(),
     }
 }
 
 /// The pollers of prepare and deliver, and the sweep: those that the roles ask for, each with its name.
-pub(super) fn workers(settings: &Settings, stores: &Stores) -> Outcome<Vec<(&'static str, Part)>> {
+pub(super) fn workers(
+    settings: &Settings,
+    stores: &Stores,
+    resolver: &Arc<dyn Resolver>,
+) -> Outcome<Vec<(&'static str, Part)>> {
     let mut workers = Vec::new();
     for role in settings.roles.iter() {
         let part = match role {
             Role::Ingress => continue,
             Role::Prepare => poll_prepare(settings, stores),
-            Role::Deliver => poll_deliver(settings, stores)?,
+            Role::Deliver => poll_deliver(settings, stores, resolver)?,
             Role::Sweep => {
                 let sweep = sweep(settings, Reader::Edge, stores);
                 part(|drain| async move { sweep.run(drain).await })
@@ -201,8 +218,8 @@ fn poll_prepare(settings: &Settings, stores: &Stores) -> Part {
     part(|drain| poller.run(drain))
 }
 
-fn poll_deliver(settings: &Settings, stores: &Stores) -> Outcome<Part> {
-    let transports = Arc::new(transports(settings, stores)?);
+fn poll_deliver(settings: &Settings, stores: &Stores, resolver: &Arc<dyn Resolver>) -> Outcome<Part> {
+    let transports = Arc::new(transports(settings, stores, resolver));
     let (settings, ports) = (deliver_settings(settings)?, deliver_ports(stores));
     let (outbound, clock, ids) =
         (Arc::clone(&stores.outbound), Arc::clone(&stores.clock), Arc::clone(&stores.ids));
@@ -271,12 +288,10 @@ pub(super) fn deliver_ports(stores: &Stores) -> DeliverPorts {
     }
 }
 
-pub(super) fn transports(settings: &Settings, stores: &Stores) -> Outcome<Transports> {
-    let dns = DnsSettings { servers: settings.dns_servers.clone(), ..DnsSettings::default() };
-    let resolver = Dns::new(&dns).map_err(|error| Failure::new(Exit::Config, chain(&error)))?;
+pub(super) fn transports(settings: &Settings, stores: &Stores, resolver: &Arc<dyn Resolver>) -> Transports {
     let ports = TransportPorts {
         spool: Arc::clone(&stores.spool),
-        resolver: Arc::new(resolver),
+        resolver: Arc::clone(resolver),
         clock: Arc::clone(&stores.clock),
         ids: Arc::clone(&stores.ids),
     };
@@ -287,7 +302,7 @@ pub(super) fn transports(settings: &Settings, stores: &Stores) -> Outcome<Transp
         inbox: Some(settings.inbox.clone()),
         limits: settings.deliver.timeouts.limits(),
     };
-    Ok(Transports::new(settings, ports))
+    Transports::new(settings, ports)
 }
 
 pub(super) fn sweep(settings: &Settings, reader: Reader, stores: &Stores) -> Sweep {

@@ -85,6 +85,11 @@ fn check_listeners(settings: &Settings, root: &mut Section<'_>) {
         // reading has told of one that clashes with another
         taken.claim(listener.address);
     }
+    if settings.proxy_networks.is_empty() && settings.listeners.iter().any(|listener| listener.proxy_protocol)
+    {
+        let wrong = "it is not set, and a listener has proxy_protocol";
+        root.mistake("proxy_networks", wrong, "name the networks of the load balancers");
+    }
     if let Some(address) = settings.http
         && let Some(wrong) = taken.claim(address)
     {
@@ -128,6 +133,14 @@ fn check_relay(settings: &Settings, root: &mut Section<'_>) {
     for network in settings.trusted_networks.iter().filter(|network| is_the_world(network)) {
         let wrong = format!("{network} with a listener that is not loopback is an open relay");
         root.mistake("trusted_networks", wrong, "name only the networks whose mail you answer for");
+    }
+    for (key, networks) in
+        [("proxy_networks", &settings.proxy_networks), ("xclient_networks", &settings.xclient_networks)]
+    {
+        for network in networks.iter().filter(|network| is_the_world(network)) {
+            let wrong = format!("{network} lets anyone choose the address it comes from");
+            root.mistake(key, wrong, "name only the networks of your own proxies");
+        }
     }
 }
 

@@ -4,15 +4,15 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ingress::Limits;
-use shared::config::{Mistake, Octets, Read, Section, Setting};
+use shared::config::{Mistake, Read, Section, Setting};
 use shared::mail::Domain;
 use workers::deliver::{DomainRetry, RetrySettings, Route, Routes};
 
 use super::check::{ADDRESS_RIGHT, Taken, check, check_schedule, check_time};
-use super::{BareLf, Deliver, Kind, Listener, Log, Reader, Role, Roles, Settings, Stores, Timeouts, tls};
+use super::{
+    BareLf, Deliver, Kind, Listener, Log, Reader, Role, Roles, Settings, Stores, Timeouts, taking_in, tls,
+};
 use crate::args::DATA;
-use crate::limits::{COMMITS_IN_BUCKET, STREAMED_OCTETS_IN_BUCKET};
 
 /// Reads the settings of an edge for `reader`, or lists everything that is wrong with them.
 pub(crate) fn read(
@@ -48,8 +48,11 @@ fn settings(root: &mut Section<'_>, reader: Reader) -> Settings {
         tls,
         trusted_networks: root.list("trusted_networks", default.trusted_networks),
         relay_domains: root.list("relay_domains", default.relay_domains),
+        proxy_networks: root.list("proxy_networks", default.proxy_networks),
+        xclient_networks: root.list("xclient_networks", default.xclient_networks),
+        checks: taking_in::checks(root),
         routes: routes(root).unwrap_or(default.routes),
-        limits: root.section("limits", |own| limits(own, in_bucket)),
+        limits: root.section("limits", |own| taking_in::limits(own, in_bucket)),
         retry: root.section("retry", retry),
         stores,
         dns_servers: root.section("dns", |dns| dns.list("servers", default.dns_servers)),
@@ -89,6 +92,7 @@ fn listener(section: &mut Section<'_>, taken: &mut Taken, has_certificate: bool)
         kind: section.value("kind", Kind::Submission),
         bare_lf: section.value("bare_lf", BareLf::Refuse),
         tls: tls::of_listener(section, has_certificate),
+        proxy_protocol: section.value("proxy_protocol", false),
     }
 }
 
@@ -117,40 +121,6 @@ fn routes(root: &mut Section<'_>) -> Option<Vec<(String, Route)>> {
         routes.push(("*".to_owned(), Route::Mx));
     }
     Some(routes)
-}
-
-fn limits(section: &mut Section<'_>, in_bucket: bool) -> Limits {
-    let default = Limits::default();
-    // a disk does one thing at a time; a bucket answers two commits in the time of one, and takes parts of megabytes
-    let (commits, streamed_memory_octets) = if in_bucket {
-        (COMMITS_IN_BUCKET, STREAMED_OCTETS_IN_BUCKET)
-    } else {
-        (default.commits_in_flight, default.streamed_memory_octets)
-    };
-    let mut octets = |key: &str, default: u32| {
-        let Octets(octets) = section.value(key, Octets(default.into()));
-        u32::try_from(octets).unwrap_or_else(|_| {
-            section.mistake(key, "it is too large", "use less than 4GiB");
-            default
-        })
-    };
-    let memory_octets = octets("memory_octets", default.memory_octets);
-    let pack_octets = octets("pack_octets", default.pack_octets.try_into().unwrap_or(u32::MAX));
-    Limits {
-        memory_octets,
-        streamed_memory_octets,
-        pack_octets: pack_octets.try_into().unwrap_or(usize::MAX),
-        message_octets: section.value("message_octets", Octets(default.message_octets)).0,
-        recipients: section.value("recipients", default.recipients),
-        connections: section.value("connections", default.connections),
-        connections_each: section.value("connections_each", default.connections_each),
-        command_timeout: section.value("command_timeout", default.command_timeout),
-        content_timeout: section.value("content_timeout", default.content_timeout),
-        hold: section.value("hold", default.hold),
-        pack_messages: section.value("pack_messages", default.pack_messages),
-        commits_in_flight: section.value("commits_in_flight", commits),
-        ..default
-    }
 }
 
 fn retry(section: &mut Section<'_>) -> RetrySettings {

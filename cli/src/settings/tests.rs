@@ -37,6 +37,9 @@ fn the_example_lists_every_key_with_its_default() {
     let certificates = settings.tls.take().unwrap().certificates;
     assert_eq!(certificates.len(), 2);
     settings.listeners[0].tls = ListenerTls::Off;
+    settings.proxy_networks.clear();
+    settings.xclient_networks.clear();
+    settings.checks.dnsbls.clear();
     settings.dns_servers.clear();
     settings.routes.retain(|(pattern, _)| pattern == "*");
     (settings.http, settings.log.format) = (None, None);
@@ -57,6 +60,58 @@ fn an_open_relay_is_refused() {
     assert_eq!(mistakes("trusted_networks = [\"::/0\", \"0.0.0.0/1\"]").len(), 2);
     assert_eq!(mistakes(&format!("{world}[[listener]]\naddress = \"127.0.0.1:2525\"")), [""; 0]);
     assert_eq!(mistakes("trusted_networks = [\"10.0.0.0/8\"]"), [""; 0]);
+}
+
+#[test]
+fn who_may_speak_for_clients_is_named_where_it_is_asked_for_and_is_not_everyone() {
+    let listener = "[[listener]]\naddress = \"127.0.0.1:25\"\nproxy_protocol = true";
+    assert_eq!(
+        mistakes(listener),
+        [
+            "proxy_networks: it is not set, and a listener has proxy_protocol; name the networks of the load balancers"
+        ]
+    );
+    assert_eq!(mistakes(&format!("proxy_networks = [\"10.0.0.0/8\"]\n{listener}")), [""; 0]);
+    let told = mistakes("xclient_networks = [\"::/0\"]\nproxy_networks = [\"0.0.0.0/0\"]");
+    assert_eq!(
+        told,
+        [
+            "proxy_networks: 0.0.0.0/0 lets anyone choose the address it comes from; name only the networks of your own proxies",
+            "xclient_networks: ::/0 lets anyone choose the address it comes from; name only the networks of your own proxies"
+        ]
+    );
+}
+
+#[test]
+fn block_lists_are_zones_with_answers_that_lists_give() {
+    let told = mistakes(
+        "[checks]\nreverse_dns = \"reject\"\ntimeout = \"0\"\n[[dnsbl]]\nzone = \"a b\"\n\
+         [[dnsbl]]\nzone = \"bl.example\"\nanswers = [\"192.0.2.1\"]\n[[dnsbl]]\nzone = \"BL.example\"",
+    );
+    assert_eq!(
+        told,
+        [
+            "checks.reverse_dns: `reject` cannot be used; use accept, tag, defer or refuse",
+            "checks.timeout: it is less than a second; use 1s or more",
+            "dnsbl[1].zone: `a b` cannot be used; use a domain such as mail.example.com",
+            "dnsbl[2].answers: lists answer within 127.0.0.0/8; use addresses such as 127.0.0.2",
+            "dnsbl: bl.example is there twice; use each zone once",
+        ]
+    );
+    let many = (0..21).map(|n| format!("[[dnsbl]]\nzone = \"bl{n}.example\"\n")).collect::<String>();
+    assert_eq!(mistakes(&many), ["dnsbl: there are 21; use 20 at most"]);
+}
+
+#[test]
+fn limits_that_keep_every_client_out_are_mistakes() {
+    let told = mistakes(
+        "[limits]\nconnections_network = 0\nidle_commands = 0\nrefused_recipients = 0\nproxy_timeout = \"0\"\n\
+         session_memory_octets = \"10KiB\"\ngreeting_delay = \"10m\"\nconnection_rate = \"0/s\"\nleast_content_rate = \"5GiB\"",
+    );
+    assert_eq!(told.len(), 8, "{told:#?}");
+    let off = "hostname = \"a.example\"\n[limits]\nconnection_rate = \"off\"\nmessage_rate = \"100/s\"";
+    let limits = read(off, [], Reader::Edge).unwrap().value.limits;
+    assert_eq!((limits.connection_rate, limits.message_rate), (None, "100/s".parse().ok()));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use shared::mail::{Body, ContentFacts, Envelope};
+use shared::mail::{Body, ClientDns, ContentFacts, Envelope, ReverseDns};
 use shared::pack::{NewMessage, encode};
 use shared::port::Record;
 
@@ -11,6 +11,11 @@ const NO_PACK: Vec<Bytes> = Vec::new();
 
 /// The pack of a message to each of `to`.
 fn pack(id: MessageId, to: &[&str]) -> Vec<Bytes> {
+    pack_from(id, to, ClientDns::default())
+}
+
+/// The same from a client of which the DNS says this.
+fn pack_from(id: MessageId, to: &[&str], dns: ClientDns) -> Vec<Bytes> {
     let message = NewMessage {
         received_at: ACCEPTED,
         envelope: Envelope {
@@ -25,6 +30,7 @@ fn pack(id: MessageId, to: &[&str]) -> Vec<Bytes> {
             tls: None,
             credential: None,
             submission: true,
+            dns,
         },
         tenant: TenantId::default(),
     };
@@ -89,6 +95,17 @@ example.org
 "
         )
     );
+}
+
+#[tokio::test]
+async fn what_the_dns_says_of_the_client_is_told() {
+    let id = message_id("a");
+    let (name, listed) = (Some("mail.example.net".to_owned()), vec!["bl.example".to_owned()]);
+    let dns = ClientDns { name, reverse: Some(ReverseDns::Pass), listed };
+    let told = trace(id, pack_from(id, &["bob@example.org"], dns), Vec::new(), false).await.unwrap();
+    let lines = "  client    mail.example.net 127.0.0.1, EHLO laptop\u{fffd}[2J.local, clear text, from a trusted network\n            \
+                 reverse DNS pass, listed at bl.example\n";
+    assert!(told.contains(lines), "{told}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use shared::mail::{Body, Client, Mailbox, Timestamp};
+use shared::mail::{Body, Client, ClientDns, Mailbox, Timestamp};
 use shared::port::RecipientStatus;
 
 use super::{AttemptStory, DeliveryStory, PackFate, Story, StoryStatus};
@@ -23,6 +23,9 @@ pub(super) fn write(story: &Story, now: Timestamp, screen: Screen, out: &mut dyn
     line(out, "size", &size(story))?;
     if let Some(submission) = &story.submission {
         line(out, "client", &client(&submission.client))?;
+        if let Some(dns) = dns(&submission.client.dns) {
+            line(out, "", &dns)?;
+        }
     }
     if story.tenant.0 != "default" {
         line(out, "tenant", &story.tenant.0)?;
@@ -58,7 +61,16 @@ fn client(client: &Client) -> String {
         (None, true) => "from a trusted network".to_owned(),
         (None, false) => "a stranger".to_owned(),
     };
-    format!("{}, {verb} {}, {tls}, {who}", client.ip, client.helo)
+    let name = client.dns.name.as_ref().map_or(String::new(), |name| format!("{name} "));
+    format!("{name}{}, {verb} {}, {tls}, {who}", client.ip, client.helo)
+}
+
+/// What policy found worth telling of the client's address.
+fn dns(dns: &ClientDns) -> Option<String> {
+    let reverse = dns.reverse.map(|reverse| format!("reverse DNS {}", reverse.as_str()));
+    let listed = dns.listed.iter().map(|zone| format!("listed at {zone}"));
+    let told: Vec<String> = reverse.into_iter().chain(listed).collect();
+    (!told.is_empty()).then(|| told.join(", "))
 }
 
 fn write_delivery(

@@ -32,7 +32,10 @@ fn converse(config: &Arc<Config>, fails: bool, pieces: std::slice::Chunks<'_, u8
                 Action::Read => break,
                 Action::Flush | Action::Begin => {}
                 // what comes behind it would be a handshake
-                Action::StartTls => heard.closed = true,
+                Action::StartTls => {
+                    session.ready_for_tls(true, &mut out);
+                    heard.closed = true;
+                }
                 Action::Authenticate(_, None) => session.challenge(b"", &mut out),
                 Action::Authenticate(_, Some(response)) | Action::Respond(response) => {
                     if response.0.starts_with(b"x") {

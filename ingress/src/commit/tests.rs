@@ -1,6 +1,6 @@
 use shared::mail::Hold;
 use shared::port::Clock;
-use shared::testkit::{ManualClock, SeededIds, TempStores, samples};
+use shared::testkit::{ManualClock, SeededIds, TempStores, ZoneResolver, samples};
 
 use super::*;
 
@@ -11,6 +11,7 @@ async fn committed(messages: Vec<NewMessage>) -> (TempStores, Vec<MessageId>) {
     let ports = Ports {
         spool: stores.stores.spool.clone(),
         inbound: stores.stores.inbound.clone(),
+        resolver: Arc::new(ZoneResolver::parse("").unwrap()),
         clock: clock as Arc<dyn Clock>,
         ids: Arc::new(SeededIds::new(1)),
     };

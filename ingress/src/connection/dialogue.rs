@@ -1,62 +1,97 @@
 //! A session with what answers its questions.
 
+mod sender;
+mod whereabouts;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use shared::mail::{Client, Envelope, Mailbox, Reply, TenantId};
+use shared::mail::{Client, ClientDns, Envelope, Mailbox, TenantId};
 use shared::pack::NewMessage;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, info};
 
 use crate::ListenerKind;
+use crate::checks::{Decision, Pending};
 use crate::edge::Edge;
 use crate::limits::{RECIPIENT_OCTETS, RECIPIENTS_UNCOUNTED};
+use crate::over_limit::Limit;
 use crate::policy;
-use crate::server::Door;
-use crate::smtp::{Action, Mail, Offer, Output, Session, Terms, Verdict};
+use crate::server::ListenerConfig;
+use crate::smtp::{Action, Encryption, Offer, Output, Rcpt, Session, Verdict};
+use crate::tls::{ListenerTls, TlsFacts};
 
-/// The session with what answers its questions at once.
+/// The session with what answers its questions.
 pub(super) struct Dialogue {
     pub(super) session: Session,
     pub(super) out: Output,
     pub(super) edge: Arc<Edge>,
     pub(super) client: IpAddr,
-    kind: ListenerKind,
+    listener: Arc<ListenerConfig>,
     trusted: bool,
+    /// Whether the peer may say by XCLIENT for whom it speaks.
+    xclient: bool,
+    tls: Option<TlsFacts>,
+    /// The look at the DNS, where there is one.
+    checks: Option<Pending>,
+    /// What policy made of it, once a recipient was asked about.
+    decision: Option<Decision>,
+    dns: ClientDns,
     /// For the recipients of a long envelope, as long as there is one.
     pub(super) envelope_memory: Option<OwnedSemaphorePermit>,
 }
 
 impl Dialogue {
-    pub(super) fn begin(client: IpAddr, door: &Door, edge: Arc<Edge>) -> Self {
+    pub(super) fn begin(
+        client: IpAddr,
+        trusted: bool,
+        tls: Option<TlsFacts>,
+        listener: &Arc<ListenerConfig>,
+        edge: Arc<Edge>,
+    ) -> Self {
         let mut out = Output::default();
         let now = edge.ports.clock.now();
-        let offer = Offer { submission: door.kind == ListenerKind::Submission, ..Offer::default() };
-        let session = Session::begin(Arc::clone(&door.config), offer, now, &mut out);
-        let trusted = edge.policy.trusts(client);
-        Self {
+        let xclient = edge.policy.may_xclient(client);
+        let offer = offer(listener, tls.as_ref(), xclient);
+        let session = Session::begin(Arc::clone(&listener.config), offer, now, &mut out);
+        let mut dialogue = Self {
             session,
             out,
             edge,
             client: client.to_canonical(),
-            kind: door.kind,
+            listener: Arc::clone(listener),
             trusted,
+            xclient,
+            tls,
+            checks: None,
+            decision: None,
+            dns: ClientDns::default(),
             envelope_memory: None,
-        }
+        };
+        dialogue.look_up();
+        dialogue
     }
 
+    /// Begins to ask the DNS about a stranger, while the dialogue goes on.
+    fn look_up(&mut self) {
+        let asks = self.listener.kind == ListenerKind::Mx && !self.trusted;
+        self.checks = asks.then(|| self.edge.checks.begin(self.client));
+        self.decision = None;
+    }
+
+    /// Goes on until there is something to do; what can be answered at once has been answered by then.
     pub(super) fn advance(&mut self, input: &mut &[u8]) -> Action {
         loop {
             let answered = match self.session.step(input, &mut self.out) {
-                Action::CheckSender(mail) => {
-                    let terms = self.terms(&mail);
-                    self.session.sender(terms, &mut self.out);
-                    None
-                }
-                Action::CheckRecipient(rcpt, mailbox) => {
-                    let verdict = self.judge(&mailbox);
-                    debug!(client = %self.client, recipient = %mailbox, ?verdict, "recipient decided on");
-                    self.session.recipient(*rcpt, mailbox, verdict, &mut self.out)
+                Action::CheckSender(mail) => match self.terms_at_once() {
+                    Some(terms) => {
+                        self.session.sender(terms, &mut self.out);
+                        None
+                    }
+                    None => Some(Action::CheckSender(mail)),
+                },
+                Action::CheckRecipient(rcpt, mailbox) if self.listener.kind == ListenerKind::Submission => {
+                    self.answer_recipient(*rcpt, mailbox, Verdict::Accept)
                 }
                 action => Some(action),
             };
@@ -66,22 +101,35 @@ impl Dialogue {
         }
     }
 
-    fn terms(&self, _mail: &Mail) -> Result<Terms, Reply> {
-        if self.kind == ListenerKind::Submission && !self.trusted {
-            return Err(policy::authentication_required());
-        }
-        let limits = &self.edge.limits;
-        Ok(Terms { recipients: limits.recipients, message_octets: limits.message_octets })
+    /// Decides on a recipient of an `mx` listener.
+    pub(super) async fn check_recipient(&mut self, rcpt: Rcpt, mailbox: Mailbox) -> Option<Action> {
+        let verdict = self.judge(&mailbox).await;
+        self.answer_recipient(rcpt, mailbox, verdict)
     }
 
-    fn judge(&mut self, mailbox: &Mailbox) -> Verdict {
-        if self.kind == ListenerKind::Mx && !self.edge.policy.is_ours(mailbox) {
-            Verdict::Refuse(policy::relay_denied())
-        } else if !self.hold_recipient(mailbox) {
-            Verdict::Refuse(policy::no_room())
-        } else {
-            Verdict::Accept
+    async fn judge(&mut self, mailbox: &Mailbox) -> Verdict {
+        if self.decision.is_none() {
+            self.decision = Some(match &mut self.checks {
+                Some(checks) => checks.decide().await,
+                None => Decision::Accept,
+            });
         }
+        match &self.decision {
+            // RFC 5321 §4.5.1, so that somebody can be told of a wrong listing
+            _ if self.edge.policy.is_own_postmaster(mailbox) => Verdict::Accept,
+            Some(Decision::Defer(reply) | Decision::Refuse(reply)) => Verdict::Refuse(reply.clone()),
+            Some(Decision::Accept) | None if self.edge.policy.is_ours(mailbox) => Verdict::Accept,
+            Some(Decision::Accept) | None => Verdict::Refuse(policy::relay_denied()),
+        }
+    }
+
+    fn answer_recipient(&mut self, rcpt: Rcpt, mailbox: Mailbox, verdict: Verdict) -> Option<Action> {
+        let verdict = match verdict {
+            Verdict::Accept if !self.hold_recipient(&mailbox) => Verdict::Refuse(policy::no_room()),
+            verdict => verdict,
+        };
+        debug!(client = %self.client, recipient = %mailbox, ?verdict, "recipient decided on");
+        self.session.recipient(rcpt, mailbox, verdict, &mut self.out)
     }
 
     /// Takes memory for one more recipient, out of what all messages have; tells whether there is any. Of the first few recipients
@@ -105,6 +153,15 @@ impl Dialogue {
         true
     }
 
+    /// Waits, if it must, for what the DNS says of the client, which goes with each of its messages.
+    pub(super) async fn settle_dns(&mut self) {
+        if let Some(mut checks) = self.checks.take() {
+            let said = self.dns.name.take();
+            self.dns = checks.dns().await;
+            self.dns.name = said.or(self.dns.name.take());
+        }
+    }
+
     pub(super) fn new_message(&self, envelope: Envelope) -> NewMessage {
         let (helo, esmtp) = self.session.client();
         NewMessage {
@@ -114,16 +171,25 @@ impl Dialogue {
                 ip: self.client,
                 helo: helo.to_owned(),
                 esmtp,
-                tls: None,
+                tls: self.tls.as_ref().map(|tls| tls.cipher.clone()),
                 credential: None,
-                submission: self.kind == ListenerKind::Submission,
+                submission: self.listener.kind == ListenerKind::Submission,
+                dns: self.dns.clone(),
             },
             tenant: TenantId::default(),
         }
     }
 
+    /// Tells that the client is over a limit.
+    pub(super) fn tell(&self, limit: Limit) {
+        self.edge.over_limits.tell(limit, self.client, self.edge.ports.clock.now());
+    }
+
     /// Counts and logs what was refused since the last time, and tells whether anything was.
     pub(super) fn report(&mut self) -> bool {
+        if let Some(limit) = self.out.over.take() {
+            self.tell(limit);
+        }
         let any = !self.out.refused.is_empty();
         for reply in std::mem::take(&mut self.out.refused) {
             self.edge.telemetry.refused(&reply);
@@ -131,4 +197,14 @@ impl Dialogue {
         }
         any
     }
+}
+
+/// What a session offers there.
+fn offer(listener: &ListenerConfig, tls: Option<&TlsFacts>, xclient: bool) -> Offer {
+    let encryption = match (tls, listener.tls) {
+        (Some(_), _) => Encryption::Active,
+        (None, ListenerTls::StartTls) if listener.acceptor.is_some() => Encryption::Offered,
+        (None, ListenerTls::StartTls | ListenerTls::Implicit | ListenerTls::Off) => Encryption::None,
+    };
+    Offer { encryption, submission: listener.kind == ListenerKind::Submission, xclient, ..Offer::default() }
 }

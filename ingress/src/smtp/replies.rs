@@ -94,6 +94,11 @@ pub(super) fn ready_for_tls() -> Reply {
     Reply::new(220, (0, 0), "ready to start TLS")
 }
 
+/// RFC 3207 §4.
+pub(super) fn tls_not_available() -> Reply {
+    Reply::new(454, (7, 0), "TLS is not available now")
+}
+
 pub(super) fn tls_unasked() -> Reply {
     Reply::new(500, (5, 2), "this port does not begin with TLS")
 }
@@ -128,14 +133,6 @@ pub(super) fn auth_line_too_long() -> Reply {
 
 pub(super) fn too_many_auth_failures() -> Reply {
     Reply::new(421, (7, 0), "too many failed logins, closing the connection")
-}
-
-pub(super) fn too_many_idle_commands() -> Reply {
-    Reply::new(421, (7, 0), "too many commands without mail, closing the connection")
-}
-
-pub(super) fn too_many_refused_recipients() -> Reply {
-    Reply::new(421, (7, 0), "too many recipients refused, closing the connection")
 }
 
 pub(super) fn held_too_long(most: Duration) -> Reply {

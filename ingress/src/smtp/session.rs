@@ -14,6 +14,7 @@ use super::content::BareLf;
 use super::line::{Line, Splitter};
 use super::replies;
 use crate::Limits;
+use crate::over_limit::Limit;
 
 use content::Receiving;
 pub use offer::{Encryption, Offer};
@@ -40,6 +41,8 @@ pub struct Output {
     pub content: Vec<u8>,
     /// The replies among them that refuse something, for logs and metrics.
     pub refused: Vec<Reply>,
+    /// The limit against abuse that the client is over.
+    pub(crate) over: Option<Limit>,
 }
 
 impl Output {
@@ -58,7 +61,8 @@ pub enum Action {
     Read,
     /// Write the replies, then go on with the rest of the input.
     Flush,
-    /// Write the replies, throw away all input there is (RFC 3207 §4.2), and shake hands. Then call [`Session::secured`].
+    /// Call [`Session::ready_for_tls`], write the replies, throw away all input there is (RFC 3207 §4.2), and shake hands. Then call
+    /// [`Session::secured`].
     StartTls,
     /// Begin an exchange and call [`Session::challenge`], [`Session::authenticated`] or [`Session::denied`].
     Authenticate(String, Option<Response>),
@@ -235,7 +239,7 @@ impl Session {
         if !carries_mail && command != Command::Quit {
             self.counts.idle_commands += 1;
             if self.counts.idle_commands > self.config.limits.idle_commands {
-                return Some(self.close(replies::too_many_idle_commands(), out));
+                return Some(self.over(Limit::IdleCommands, out));
             }
         }
         match command {
@@ -283,14 +287,16 @@ impl Session {
         match self.offer.encryption {
             Encryption::None => self.bad(replies::not_implemented(), out),
             Encryption::Active => self.bad(replies::out_of_order("TLS is active already"), out),
-            Encryption::Offered => {
-                out.say(replies::ready_for_tls());
-                Some(Action::StartTls)
-            }
+            Encryption::Offered => Some(Action::StartTls),
         }
     }
 
-    /// Answers [`Action::StartTls`]: hands have been shaken, and the session starts anew, without a greeting. What was known of the
+    /// Answers [`Action::StartTls`] before hands are shaken: whether that can be done now.
+    pub fn ready_for_tls(&mut self, ready: bool, out: &mut Output) {
+        out.say(if ready { replies::ready_for_tls() } else { replies::tls_not_available() });
+    }
+
+    /// Answers [`Action::StartTls`] in the end: hands have been shaken, and the session starts anew, without a greeting. What was known of the
     /// client is forgotten (RFC 3207 §4.2).
     pub fn secured(&mut self, offer: Offer) {
         self.start_anew(offer);
@@ -342,11 +348,6 @@ impl Session {
         self.close(replies::timed_out(), out)
     }
 
-    /// Ends the session with a reply.
-    pub fn end(&mut self, reply: Reply, out: &mut Output) -> Action {
-        self.close(reply, out)
-    }
-
     /// The transaction under way, until its content has ended.
     pub fn envelope(&self) -> Option<&Envelope> {
         self.transaction.as_deref().map(|transaction| &transaction.envelope)
@@ -365,6 +366,12 @@ impl Session {
     /// How many octets of incomplete commands are held.
     pub fn held(&self) -> usize {
         self.splitter.held()
+    }
+
+    /// Ends the session for a limit against abuse.
+    pub(crate) fn over(&mut self, limit: Limit, out: &mut Output) -> Action {
+        out.over = Some(limit);
+        self.close(limit.reply(), out)
     }
 
     fn bad(&mut self, reply: Reply, out: &mut Output) -> Option<Action> {

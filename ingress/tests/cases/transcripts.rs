@@ -80,7 +80,10 @@ impl Player {
                     break;
                 }
                 Action::Flush | Action::Begin => {}
-                Action::StartTls => self.shakes_hands = true,
+                Action::StartTls => {
+                    self.session.ready_for_tls(true, &mut self.out);
+                    self.shakes_hands = true;
+                }
                 Action::Authenticate(mechanism, initial) => self.authenticate(&mechanism, initial),
                 Action::Respond(response) => self.respond(&response),
                 Action::Relocate(said) => {

@@ -1,6 +1,6 @@
 //! The kinds of value that a setting has, each with its one written form.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -97,6 +97,7 @@ parsed! {
     usize: "a whole number",
     f64: "a number such as 0.2",
     Domain: "a domain such as mail.example.com",
+    Ipv4Addr: "an IPv4 address such as 127.0.0.2",
     SocketAddr: "an IP address and a port such as 192.0.2.1:25 or [2001:db8::1]:25",
 }
 

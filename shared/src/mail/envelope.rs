@@ -198,6 +198,49 @@ pub struct Client {
     /// Whether this was a submission (RFC 6409): from a credential or a trusted network. A missing Date
     /// and Message-ID are then added, and the message is signed.
     pub submission: bool,
+    /// What the DNS says of its address; empty where nobody looked.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub dns: ClientDns,
+}
+
+/// What the DNS says of a client's address, as far as policy wants it told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientDns {
+    /// Its host name: one that its reverse DNS gives, and whose own addresses confirm it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What the look for that name came to, where policy tags by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reverse: Option<ReverseDns>,
+    /// The zones of the block lists that list it, of those that policy tags by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listed: Vec<String>,
+}
+
+/// What a look at reverse DNS with forward confirmation comes to (iprev, RFC 8601 §2.7.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReverseDns {
+    /// The address has a name, and the name has the address.
+    Pass,
+    /// It has names, and none of them has the address.
+    Fail,
+    /// The DNS could not be asked now.
+    TempError,
+    /// It has no name.
+    PermError,
+}
+
+impl ReverseDns {
+    /// The result's keyword.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::TempError => "temperror",
+            Self::PermError => "permerror",
+        }
+    }
 }
 
 /// Whom a message is accounted to. `default` where nothing else was said.

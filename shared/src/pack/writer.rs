@@ -3,8 +3,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::format::{
     MAGIC, PREAMBLE_OCTETS, PackHeader, PackedMessage, TRAILER_MAGIC, TRAILER_OCTETS, facts_to_bits,
 };
-use crate::limits::{PACK_MESSAGE_OCTETS_MAX, PACK_RECIPIENT_OCTETS_MAX};
-use crate::mail::{Client, ContentFacts, Envelope, PackId, TenantId, Timestamp};
+use crate::limits::{PACK_DNS_OCTETS_MAX, PACK_MESSAGE_OCTETS_MAX, PACK_RECIPIENT_OCTETS_MAX};
+use crate::mail::{Client, ClientDns, ContentFacts, Envelope, PackId, TenantId, Timestamp};
 use crate::port::{PortResult, Spool, SpoolWriter};
 
 /// A message that is to go into a pack, but for its bytes.
@@ -31,11 +31,13 @@ impl NewMessage {
     pub fn header_octets(&self) -> usize {
         let Self { envelope, client, tenant, .. } = self;
         let texts = [envelope.from.as_str(), &client.helo, &tenant.0];
-        let optional = [&client.tls, &client.credential].into_iter().flatten().map(String::as_str);
+        let optional = [&client.tls, &client.credential, &client.dns.name].into_iter().flatten();
+        let optional = optional.chain(&client.dns.listed).map(String::as_str);
         let texts = texts.into_iter().chain(optional).map(json_octets).sum::<usize>();
         let recipients =
             envelope.recipients.iter().map(|to| json_octets(to.address.as_str()) + PACK_RECIPIENT_OCTETS_MAX);
-        PACK_MESSAGE_OCTETS_MAX + texts + recipients.sum::<usize>()
+        let dns = if client.dns == ClientDns::default() { 0 } else { PACK_DNS_OCTETS_MAX };
+        PACK_MESSAGE_OCTETS_MAX + dns + texts + recipients.sum::<usize>()
     }
 }
 

@@ -54,6 +54,7 @@ pub fn message(from: &str, to: &[&str]) -> NewMessage {
         tls: None,
         credential: None,
         submission: true,
+        dns: Default::default(),
     };
     let envelope = Envelope { from, recipients, options: MailOptions::default() };
     NewMessage { received_at: NOW, envelope, client, tenant: TenantId::default() }

@@ -95,6 +95,7 @@ fn pack_message(hostname: &str, report: &Report<'_>) -> (NewMessage, ContentFact
             tls: None,
             credential: None,
             submission: true,
+            dns: Default::default(),
         },
         tenant: report.delivery.tenant.clone(),
     };

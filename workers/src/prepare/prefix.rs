@@ -7,20 +7,28 @@ use shared::mail::{Client, Domain, MessageId, Timestamp};
 use shared::pack::PackedMessage;
 
 use super::scan::Scan;
-use crate::limits::prepare::HELO_OCTETS_MAX;
+use crate::limits::prepare::{HELO_OCTETS_MAX, TLS_OCTETS_MAX};
 
-/// The Received line (RFC 5321 §4.4), which begins every prefix.
+/// The Received line (RFC 5321 §4.4), which begins every prefix. The credential is not told: it is nobody's business.
 pub(super) fn received(hostname: &str, id: MessageId, message: &PackedMessage) -> String {
     let client = &message.client;
     let mut out = String::with_capacity(320);
     out.push_str("Received: from ");
-    push_helo(&client.helo, &mut out);
-    match client.ip.to_canonical() {
-        IpAddr::V4(ip) => _ = write!(out, " ([{ip}])"),
-        IpAddr::V6(ip) => _ = write!(out, " ([IPv6:{ip}])"),
+    push_name(&client.helo, &mut out);
+    out.push_str(" (");
+    if let Some(name) = &client.dns.name {
+        push_name(name, &mut out);
+        out.push(' ');
     }
+    _ = write!(out, "{})", Domain::from_ip(client.ip.to_canonical()));
     let protocol = protocol(client, message.envelope.options.smtputf8);
-    _ = write!(out, "\r\n by {hostname} with {protocol}\r\n id {id}");
+    _ = write!(out, "\r\n by {hostname} with {protocol}");
+    if let Some(tls) = &client.tls {
+        out.push_str("\r\n (");
+        push_tls(tls, &mut out);
+        out.push(')');
+    }
+    _ = write!(out, "\r\n id {id}");
     // with several recipients it would tell one of the other (RFC 5321 §7.6)
     if let [only] = &message.envelope.recipients[..]
         && only.address.is_ascii()
@@ -29,6 +37,24 @@ pub(super) fn received(hostname: &str, id: MessageId, message: &PackedMessage) -
     }
     _ = write!(out, ";\r\n {}\r\n", message.received_at.rfc5322());
     out
+}
+
+/// Adds what the DNS said of the client, where policy tags by it: iprev in Authentication-Results (RFC 8601 §2.7.3), and a line for
+/// each block list.
+pub(super) fn dns(out: &mut String, hostname: &str, client: &Client) {
+    if let Some(reverse) = client.dns.reverse {
+        _ = write!(out, "Authentication-Results: {hostname};\r\n iprev={} policy.iprev=", reverse.as_str());
+        match client.ip.to_canonical() {
+            IpAddr::V4(ip) => _ = write!(out, "{ip}\r\n"),
+            // a token has no colon (RFC 2045 §5.1)
+            IpAddr::V6(ip) => _ = write!(out, "\"{ip}\"\r\n"),
+        }
+    }
+    for zone in &client.dns.listed {
+        out.push_str("X-Spoolway-Listed: ");
+        push_name(zone, out);
+        out.push_str("\r\n");
+    }
 }
 
 /// Adds the Date and the Message-ID that a submission lacks (RFC 6409 §8.2, §8.3).
@@ -61,17 +87,23 @@ fn protocol(client: &Client, smtputf8: bool) -> &'static str {
     }
 }
 
-/// The client's name: as given where it consists of what domains and address literals consist of, A-labels for U-labels,
+/// The version and the cipher, in characters that a comment can hold.
+fn push_tls(tls: &str, out: &mut String) {
+    let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ');
+    out.extend(tls.chars().take(TLS_OCTETS_MAX).map(|c| if safe(c) { c } else { '?' }));
+}
+
+/// A name that came from outside: as given where it consists of what domains and address literals consist of, A-labels for U-labels,
 /// and `?` for anything else.
-fn push_helo(helo: &str, out: &mut String) {
-    if !helo.is_ascii()
-        && let Ok(domain) = Domain::parse(helo)
+fn push_name(name: &str, out: &mut String) {
+    if !name.is_ascii()
+        && let Ok(domain) = Domain::parse(name)
     {
         out.push_str(domain.as_str());
         return;
     }
     let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
-    let name = helo.chars().take(HELO_OCTETS_MAX).map(|c| if safe(c) { c } else { '?' });
+    let name = name.chars().take(HELO_OCTETS_MAX).map(|c| if safe(c) { c } else { '?' });
     let empty = out.len();
     out.extend(name);
     if out.len() == empty {
@@ -82,7 +114,7 @@ fn push_helo(helo: &str, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use shared::mail::{Envelope, MailOptions, Mailbox, PackId, ReversePath};
+    use shared::mail::{ClientDns, Envelope, MailOptions, Mailbox, PackId, ReverseDns, ReversePath};
 
     use super::*;
 
@@ -107,6 +139,7 @@ mod tests {
                 tls: None,
                 credential: None,
                 submission: true,
+                dns: Default::default(),
             },
             tenant: Default::default(),
         }
@@ -146,6 +179,44 @@ mod tests {
         assert_eq!(protocol(&one.client, false), "ESMTPA");
         one.client.tls = Some("TLSv1.3".to_owned());
         assert_eq!(protocol(&one.client, true), "UTF8SMTPSA");
+    }
+
+    #[test]
+    fn a_received_line_tells_the_confirmed_name_and_the_cipher_and_never_the_credential() {
+        let mut one = message("client.example", &["a@example.com"]);
+        one.client.credential = Some("app".to_owned());
+        one.client.tls = Some("TLSv1.3 TLS13_AES_256_GCM_SHA384)\r\nX: (".to_owned());
+        one.client.dns.name = Some("mail.client.example".to_owned());
+        let line = received("mx.example", id(), &one);
+        let wanted = "Received: from client.example (mail.client.example [192.0.2.1])\r\n by mx.example with ESMTPSA\r\n \
+                      (TLSv1.3 TLS13_AES_256_GCM_SHA384???X? ?)\r\n id ";
+        assert!(line.starts_with(wanted), "{line}");
+        assert!(!line.contains("app"), "{line}");
+    }
+
+    #[test]
+    fn what_the_dns_says_is_told_where_policy_tags_by_it() {
+        let told = |ip: &str, dns: ClientDns| {
+            let mut one = message("c", &["a@example.com"]);
+            (one.client.ip, one.client.dns) = (ip.parse().unwrap(), dns);
+            let mut out = String::new();
+            super::dns(&mut out, "mx.example", &one.client);
+            out
+        };
+        let named = ClientDns { name: Some("mail.client.example".to_owned()), ..ClientDns::default() };
+        assert_eq!(told("192.0.2.1", named), "");
+        let listed = vec!["bl.example".to_owned(), "bl.example\r\nX-Evil: 1".to_owned()];
+        let failed = ClientDns { name: None, reverse: Some(ReverseDns::Fail), listed };
+        assert_eq!(
+            told("::ffff:192.0.2.1", failed),
+            "Authentication-Results: mx.example;\r\n iprev=fail policy.iprev=192.0.2.1\r\n\
+             X-Spoolway-Listed: bl.example\r\nX-Spoolway-Listed: bl.example??X-Evil:?1\r\n"
+        );
+        let passed = ClientDns { reverse: Some(ReverseDns::Pass), ..ClientDns::default() };
+        assert_eq!(
+            told("2001:db8::1", passed),
+            "Authentication-Results: mx.example;\r\n iprev=pass policy.iprev=\"2001:db8::1\"\r\n"
+        );
     }
 
     #[test]

@@ -30,6 +30,7 @@ fn submission(recipients: &[&str]) -> NewMessage {
             tls: None,
             credential: None,
             submission: true,
+            dns: Default::default(),
         },
         tenant: TenantId::default(),
     }

@@ -211,6 +211,12 @@ impl Session {
         receiving.is_some_and(Receiving::is_lost)
     }
 
+    /// How many octets of the message being received have come, while more of them come next.
+    pub fn content_so_far(&self) -> Option<u64> {
+        let receiving = self.transaction.as_ref().and_then(|transaction| transaction.receiving.as_ref());
+        receiving.filter(|_| self.is_in_content()).map(|receiving| receiving.content().octets())
+    }
+
     /// How many octets the message that ended last has.
     pub fn content_octets(&self) -> u64 {
         self.content_octets

@@ -4,7 +4,7 @@ use shared::mail::{ByMode, Envelope, Mailbox, Recipient, Reply};
 
 use super::super::command::{CommandError, ForwardPath, Mail, Rcpt};
 use super::super::replies;
-use super::{Action, Encryption, Output, Receiving, Session, Verdict};
+use super::{Action, Encryption, Limit, Output, Receiving, Session, Verdict};
 
 /// A transaction under way.
 #[derive(Debug)]
@@ -144,7 +144,7 @@ impl Session {
     fn refuse_recipient(&mut self, reply: Reply, out: &mut Output) -> Option<Action> {
         self.counts.refused_recipients += 1;
         if self.counts.refused_recipients >= self.config.limits.refused_recipients {
-            return Some(self.close(replies::too_many_refused_recipients(), out));
+            return Some(self.over(Limit::RefusedRecipients, out));
         }
         out.say(reply);
         None

@@ -30,11 +30,11 @@ pub(crate) fn settings(limits: Limits) -> Settings {
             kind: ListenerKind::Submission,
             bare_lf: BareLf::Refuse,
             tls: ListenerTls::Off,
+            proxy: false,
         }],
         trusted_networks: vec!["127.0.0.0/8".parse().unwrap()],
-        relay_domains: Vec::new(),
-        tls: None,
         limits,
+        ..Settings::default()
     }
 }
 

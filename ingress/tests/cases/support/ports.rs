@@ -8,7 +8,7 @@ use ingress::Ports;
 use shared::pack::{PackHeader, PackReader};
 use shared::port::{BATCH_MAX, Queue, Spool};
 use shared::system::{SystemClock, SystemIds};
-use shared::testkit::{Faults, Faulty, TempStores};
+use shared::testkit::{Faults, Faulty, TempStores, ZoneResolver};
 
 /// A spool and a queue, with how they fail.
 pub(crate) struct World {
@@ -28,6 +28,7 @@ impl World {
         Ports {
             spool: Faulty::<dyn Spool>::new(Arc::clone(&stores.spool), &self.spool),
             inbound: Faulty::<dyn Queue>::new(Arc::clone(&stores.inbound), &self.queue),
+            resolver: Arc::new(ZoneResolver::parse("").unwrap()),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds::default()),
         }
