@@ -391,10 +391,14 @@ impl Connection {
     async fn close(&mut self) -> io::Result<()> {
         let refused = self.dialogue.report();
         self.flush().await?;
-        if !refused {
-            return Ok(());
-        }
         let linger = self.listener.config.limits.linger;
+        if !refused {
+            // a client of TLS is told the end, or could not tell it from an attack (RFC 8446 §6.1)
+            return match &mut self.stream {
+                Stream::Tls(stream) => timeout(linger, stream.shutdown()).await.unwrap_or(Ok(())),
+                Stream::Plain(_) | Stream::Gone => Ok(()),
+            };
+        }
         let max = self.listener.config.limits.content_read_octets.max(1);
         let stream = &mut self.stream;
         stream.shutdown().await?;

@@ -55,6 +55,12 @@ impl Policy {
     }
 }
 
+/// Whether the local part names a way on from here: `user%far@ours`, `far!user@ours`, `"user@far"@ours`. Whatever software takes the
+/// mail in the end may follow it, and relay for a stranger.
+pub(crate) fn is_routed(recipient: &Mailbox) -> bool {
+    recipient.local_part().contains(['%', '!', '@', ':'])
+}
+
 fn holds(networks: &[IpNet], ip: IpAddr) -> bool {
     // a socket on [::] shows IPv4 clients as ::ffff:a.b.c.d
     let ip = ip.to_canonical();

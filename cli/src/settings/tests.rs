@@ -36,7 +36,7 @@ fn the_example_lists_every_key_with_its_default() {
     settings.relay_domains.clear();
     let certificates = settings.tls.take().unwrap().certificates;
     assert_eq!(certificates.len(), 2);
-    settings.listeners[0].tls = ListenerTls::Off;
+    settings.listeners.iter_mut().for_each(|listener| listener.tls = ListenerTls::Off);
     settings.proxy_networks.clear();
     settings.xclient_networks.clear();
     settings.checks.dnsbls.clear();
@@ -324,10 +324,10 @@ fn a_certificate_makes_listeners_offer_starttls() {
         settings.listeners.iter().map(|listener| listener.tls).collect::<Vec<_>>()
     };
     let listeners = "[[listener]]\naddress = \"127.0.0.1:25\"\n[[listener]]\naddress = \"127.0.0.1:465\"\n";
-    assert_eq!(of(""), [ListenerTls::Off]);
+    assert_eq!(of(""), [ListenerTls::Off; 2]);
     assert_eq!(of(listeners), [ListenerTls::Off, ListenerTls::Off]);
     let certificate = "[[tls.certificate]]\nchain = \"a.crt\"\nkey = \"a.key\"\n";
-    assert_eq!(of(certificate), [ListenerTls::StartTls]);
+    assert_eq!(of(certificate), [ListenerTls::StartTls; 2]);
     let all = format!("{certificate}{listeners}tls = \"implicit\"\n");
     assert_eq!(of(&all), [ListenerTls::StartTls, ListenerTls::Implicit]);
     assert_eq!(

@@ -118,6 +118,9 @@ impl Dialogue {
             // RFC 5321 §4.5.1, so that somebody can be told of a wrong listing
             _ if self.edge.policy.is_own_postmaster(mailbox) => Verdict::Accept,
             Some(Decision::Defer(reply) | Decision::Refuse(reply)) => Verdict::Refuse(reply.clone()),
+            Some(Decision::Accept) | None if policy::is_routed(mailbox) => {
+                Verdict::Refuse(policy::relay_denied())
+            }
             Some(Decision::Accept) | None if self.edge.policy.is_ours(mailbox) => Verdict::Accept,
             Some(Decision::Accept) | None => Verdict::Refuse(policy::relay_denied()),
         }

@@ -5,10 +5,14 @@
 mod support {
     pub(crate) mod client;
     pub(crate) mod ports;
+    pub(crate) mod tls;
 }
 mod commits;
 mod drains;
 mod limits;
+mod open_relay;
 mod pipelines;
 mod properties;
+mod tls;
 mod transcripts;
+mod whereabouts;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ingress::{BareLf, Limits, Listener, ListenerKind, ListenerTls, Server, Settings};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
@@ -70,15 +70,47 @@ impl Edge {
     }
 
     pub(crate) async fn connect_through(&self, socket: TcpSocket) -> Client {
-        Client { stream: BufReader::new(within(socket.connect(self.address)).await.unwrap()) }
+        Client::new(within(socket.connect(self.address)).await.unwrap())
     }
 }
 
-pub(crate) struct Client {
-    stream: BufReader<TcpStream>,
+/// What a client speaks through.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire for S {}
+
+pub(crate) struct Client<S = TcpStream> {
+    stream: BufReader<S>,
 }
 
-impl Client {
+impl<S: Wire> Client<S> {
+    pub(crate) fn new(stream: S) -> Self {
+        Self { stream: BufReader::new(stream) }
+    }
+
+    /// What is below; nothing may have been read ahead.
+    pub(crate) fn into_inner(self) -> S {
+        assert!(self.stream.buffer().is_empty(), "the server said more than was expected");
+        self.stream.into_inner()
+    }
+
+    /// Reads one reply of any number of lines, and gives its lines.
+    pub(crate) async fn reply(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            lines.push(self.line().await);
+            if lines[lines.len() - 1].as_bytes().get(3) != Some(&b'-') {
+                return lines;
+            }
+        }
+    }
+
+    /// Says EHLO, and gives the keywords.
+    pub(crate) async fn ehlo(&mut self) -> Vec<String> {
+        self.send("EHLO client.example\r\n").await;
+        let lines = self.reply().await;
+        lines[1..].iter().map(|line| line[4..].to_owned()).collect()
+    }
+
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         within(self.stream.get_mut().write_all(bytes.as_ref())).await.unwrap();
     }
@@ -129,17 +161,6 @@ impl Client {
         self.line().await
     }
 
-    /// Whether the server, given the time to do all it can do now, has said nothing.
-    pub(crate) async fn is_silent(&mut self) -> bool {
-        let mut byte = [0];
-        tokio::time::timeout(Duration::from_millis(50), self.stream.get_mut().peek(&mut byte)).await.is_err()
-    }
-
-    pub(crate) fn split(&mut self) -> (Reading<'_>, Writing<'_>) {
-        let (reading, writing) = self.stream.get_mut().split();
-        (Reading(reading), Writing(writing))
-    }
-
     pub(crate) async fn is_closed(&mut self) -> bool {
         let mut rest = Vec::new();
         within(self.stream.read_to_end(&mut rest)).await.is_ok() && rest.is_empty()
@@ -150,6 +171,26 @@ impl Client {
         let mut bytes = vec![0; 65536];
         let n = within(self.stream.get_mut().read(&mut bytes)).await.unwrap();
         String::from_utf8(bytes[..n].to_vec()).unwrap()
+    }
+}
+
+impl Client<TcpStream> {
+    /// All that comes up to the end of the stream.
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
+        let mut octets = Vec::new();
+        let _ = within(self.stream.read_to_end(&mut octets)).await;
+        octets
+    }
+
+    /// Whether the server, given the time to do all it can do now, has said nothing.
+    pub(crate) async fn is_silent(&mut self) -> bool {
+        let mut byte = [0];
+        tokio::time::timeout(Duration::from_millis(50), self.stream.get_mut().peek(&mut byte)).await.is_err()
+    }
+
+    pub(crate) fn split(&mut self) -> (Reading<'_>, Writing<'_>) {
+        let (reading, writing) = self.stream.get_mut().split();
+        (Reading(reading), Writing(writing))
     }
 }
 
