@@ -65,7 +65,8 @@ async fn run(
 ) -> Result<(f64, f64), String> {
     let (before, sunk) = (process::cpu(pid), sink.count());
     let began = Instant::now();
-    source::send(relay, options.messages, options.sessions, options.octets, options.keep).await?;
+    let relay = source::Relay { address: relay, tls: None };
+    source::send(&relay, options.messages, options.sessions, options.octets, options.keep).await?;
     let rate = count(options.messages) / began.elapsed().as_secs_f64();
     let cpu = (process::cpu(pid) - before).as_secs_f64() * 1000.0 / count(options.messages);
     let mut last = (Instant::now(), 0);

@@ -7,17 +7,17 @@
 
 mod cloud;
 mod cold_start;
+mod flood;
 mod idle;
 mod process;
 mod sink;
 mod source;
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use harness::{Edge, Postfix, Setup};
+use harness::{Edge, Identity, Postfix, Setup, loopback};
 
 /// Measures a relay between a source and a sink on this machine.
 #[derive(Parser)]
@@ -34,6 +34,12 @@ struct Options {
     /// Keep each connection for all messages of its session, in place of one connection a message.
     #[arg(long)]
     keep: bool,
+    /// Say STARTTLS on each connection, with TLS 1.3 and a handshake of its own.
+    #[arg(long)]
+    tls: bool,
+    /// Measure what 20 sessions send on kept connections, alone and beside a flood of connections over the limits.
+    #[arg(long)]
+    flood: bool,
     /// Measure Postfix in place of Spoolway (Debian's package; needs root).
     #[arg(long)]
     postfix: bool,
@@ -76,12 +82,20 @@ fn main() -> ExitCode {
         if options.cloud {
             return cloud::measure(&options, &sink).await;
         }
+        if options.flood {
+            return flood::measure(&options, &sink).await;
+        }
+        let identity = Identity::new(loopback());
+        let tls = options.tls.then(|| identity.client());
         if options.postfix {
-            let postfix = Postfix::start(sink.address(), &[]);
-            measure(&options, postfix.address(), postfix.pid(), &sink).await
+            let more = if options.tls { postfix_tls(&identity) } else { String::new() };
+            let postfix = Postfix::start_with(sink.address(), &[], &more);
+            let relay = source::Relay { address: postfix.address(), tls };
+            measure(&options, relay, postfix.pid(), &sink).await
         } else {
-            let edge = Edge::start(&Setup::default().route("*", &format!("smtp://{}", sink.address())));
-            measure(&options, edge.smtp(), edge.pid(), &sink).await
+            let setup = Setup::default().route("*", &format!("smtp://{}", sink.address()));
+            let edge = Edge::start(&if options.tls { setup.section(&identity.section()) } else { setup });
+            measure(&options, source::Relay { address: edge.smtp(), tls }, edge.pid(), &sink).await
         }
     });
     match report {
@@ -96,18 +110,26 @@ fn main() -> ExitCode {
     }
 }
 
+fn postfix_tls(identity: &Identity) -> String {
+    format!(
+        "smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {}, {}\nsmtpd_tls_session_cache_database =\n",
+        identity.key().display(),
+        identity.chain().display()
+    )
+}
+
 async fn measure(
     options: &Options,
-    relay: SocketAddr,
+    relay: source::Relay,
     pid: u32,
     sink: &sink::Sink,
 ) -> Result<String, String> {
     if let Some(connections) = options.idle {
-        return idle::measure(relay, pid, connections).await;
+        return idle::measure(&relay, pid, connections).await;
     }
     let cpu_before = process::cpu(pid);
     let began = Instant::now();
-    source::send(relay, options.messages, options.sessions, options.octets, options.keep).await?;
+    source::send(&relay, options.messages, options.sessions, options.octets, options.keep).await?;
     let accepted = began.elapsed();
     let mut last = (Instant::now(), 0);
     while sink.count() < options.messages {
@@ -131,15 +153,15 @@ fn report(options: &Options, accepted: Duration, relayed: Duration, cpu: Duratio
     let name = if options.postfix { "postfix" } else { "spoolway" };
     let (accepted, relayed) = (count / accepted.as_secs_f64(), count / relayed.as_secs_f64());
     let cpu_ms = cpu.as_secs_f64() * 1000.0 / count;
-    let Options { messages, sessions, octets, keep, .. } = options;
+    let Options { messages, sessions, octets, keep, tls, .. } = options;
     if options.json {
         return format!(
-            "{{\"relay\":\"{name}\",\"messages\":{messages},\"sessions\":{sessions},\"octets\":{octets},\"keep\":{keep},\
+            "{{\"relay\":\"{name}\",\"messages\":{messages},\"sessions\":{sessions},\"octets\":{octets},\"keep\":{keep},\"tls\":{tls},\
              \"accepted_per_s\":{accepted:.0},\"relayed_per_s\":{relayed:.0},\"cpu_ms_per_message\":{cpu_ms:.3},\"peak_rss_mib\":{peak_mib}}}"
         );
     }
     format!(
-        "{name:<8} messages={messages} sessions={sessions} octets={octets} keep={keep} accepted/s={accepted:.0} \
+        "{name:<8} messages={messages} sessions={sessions} octets={octets} keep={keep} tls={tls} accepted/s={accepted:.0} \
          relayed/s={relayed:.0} cpu_ms/msg={cpu_ms:.3} peak_rss_mib={peak_mib}"
     )
 }

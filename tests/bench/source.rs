@@ -4,11 +4,24 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// Where mail goes, and with what TLS.
+#[derive(Clone)]
+pub(crate) struct Relay {
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+}
+
+trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for S {}
 
 pub(crate) async fn send(
-    relay: SocketAddr,
+    relay: &Relay,
     messages: usize,
     sessions: usize,
     octets: usize,
@@ -18,8 +31,8 @@ pub(crate) async fn send(
     let begun = Arc::new(AtomicUsize::new(0));
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..sessions {
-        let (content, begun) = (content.clone(), begun.clone());
-        running.spawn(async move { session(relay, messages, keep, &content, &begun).await });
+        let (content, begun, relay) = (content.clone(), begun.clone(), relay.clone());
+        running.spawn(async move { session(&relay, messages, keep, &content, &begun).await });
     }
     while let Some(ended) = running.join_next().await {
         ended.map_err(|error| error.to_string())?.map_err(|error| format!("a session broke: {error}"))?;
@@ -28,7 +41,7 @@ pub(crate) async fn send(
 }
 
 async fn session(
-    relay: SocketAddr,
+    relay: &Relay,
     messages: usize,
     keep: bool,
     content: &[u8],
@@ -50,19 +63,29 @@ async fn session(
     Ok(())
 }
 
-struct Client {
-    stream: BufReader<TcpStream>,
+pub(crate) struct Client {
+    stream: BufReader<Box<dyn Wire>>,
     line: String,
 }
 
 impl Client {
-    async fn connect(relay: SocketAddr) -> std::io::Result<Self> {
-        let stream = TcpStream::connect(relay).await?;
+    pub(crate) async fn connect(relay: &Relay) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(relay.address).await?;
         stream.set_nodelay(true)?;
-        let mut client = Self { stream: BufReader::with_capacity(1024, stream), line: String::new() };
+        let mut client = Self::new(Box::new(stream));
         client.reply('2').await?;
         client.command("EHLO source.example\r\n", '2').await?;
+        let Some(tls) = &relay.tls else { return Ok(client) };
+        client.command("STARTTLS\r\n", '2').await?;
+        let name = ServerName::try_from("edge.example").map_err(std::io::Error::other)?;
+        let stream = TlsConnector::from(Arc::clone(tls)).connect(name, client.stream.into_inner()).await?;
+        let mut client = Self::new(Box::new(stream));
+        client.command("EHLO source.example\r\n", '2').await?;
         Ok(client)
+    }
+
+    fn new(stream: Box<dyn Wire>) -> Self {
+        Self { stream: BufReader::with_capacity(1024, stream), line: String::new() }
     }
 
     async fn send(&mut self, content: &[u8]) -> std::io::Result<()> {
@@ -70,11 +93,13 @@ impl Client {
         self.command("RCPT TO:<user@example.org>\r\n", '2').await?;
         self.command("DATA\r\n", '3').await?;
         self.stream.get_mut().write_all(content).await?;
+        self.stream.get_mut().flush().await?;
         self.reply('2').await
     }
 
     async fn command(&mut self, line: &str, wanted: char) -> std::io::Result<()> {
         self.stream.get_mut().write_all(line.as_bytes()).await?;
+        self.stream.get_mut().flush().await?;
         self.reply(wanted).await
     }
 

@@ -17,9 +17,15 @@ impl Postfix {
     /// Starts an instance that passes mail for each domain on to its server, and all other mail to `relay`.
     #[track_caller]
     pub fn start(relay: SocketAddr, transports: &[(&str, SocketAddr)]) -> Self {
+        Self::start_with(relay, transports, "")
+    }
+
+    /// The same with more lines of `main.cf`, which win.
+    #[track_caller]
+    pub fn start_with(relay: SocketAddr, transports: &[(&str, SocketAddr)], more: &str) -> Self {
         let folder = TempDir::with_prefix("spoolway-postfix-").expect("a temporary folder can be made");
         let postfix = Self { folder, ip: loopback() };
-        postfix.configure(relay, transports);
+        postfix.configure(relay, transports, more);
         let output = postfix.control("start").output().expect("postfix can be run");
         assert!(
             output.status.success(),
@@ -48,7 +54,7 @@ impl Postfix {
         command
     }
 
-    fn configure(&self, relay: SocketAddr, transports: &[(&str, SocketAddr)]) {
+    fn configure(&self, relay: SocketAddr, transports: &[(&str, SocketAddr)], more: &str) {
         let folder = self.folder.path();
         let shell = format!(
             "set -e; chmod 755 {0}; mkdir -p {0}/etc {0}/spool {0}/data; cp -r /etc/postfix/. {0}/etc/; chown postfix {0}/data; \
@@ -73,7 +79,7 @@ impl Postfix {
              inet_interfaces = loopback-only\ninet_protocols = ipv4\nrelayhost = [{2}]:{3}\n\
              {inline}smtpd_tls_security_level = none\nsmtp_tls_security_level = none\n\
              smtputf8_enable = yes\nmessage_size_limit = 104857600\nmailbox_size_limit = 0\n\
-             smtpd_client_connection_count_limit = 0\nsmtp_destination_concurrency_limit = 50\n",
+             smtpd_client_connection_count_limit = 0\nsmtp_destination_concurrency_limit = 50\n{more}",
             folder.display(),
             folder.file_name().expect("a temporary folder has a name").to_string_lossy(),
             relay.ip(),

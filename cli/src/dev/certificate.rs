@@ -36,6 +36,10 @@ pub(crate) fn ensure(data: &Path, hostname: &Domain, now: Timestamp) -> Outcome 
         return Ok(());
     }
     let made = make(hostname, now).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+    if data.exists() && !data.is_dir() {
+        let wrong = format!("{} is there and is not a folder; give another as --data", data.display());
+        return Err(Failure::new(Exit::Io, wrong));
+    }
     let failed = |error: io::Error| Failure::io(chain.display(), &error);
     DirBuilder::new().recursive(true).mode(0o700).create(data.join("tls")).map_err(failed)?;
     write(&key, &made.key, 0o600).map_err(failed)?;
