@@ -2,6 +2,8 @@
 
 mod credential;
 mod domain;
+mod recipient;
+mod verifier;
 
 use thiserror::Error;
 
@@ -9,6 +11,8 @@ pub use credential::{
     CredentialEntry, Rate, RateError, ScramVerifier, Secret, SenderPattern, SenderPatternError,
 };
 pub use domain::{DomainEntry, Selector};
+pub use recipient::{RecipientEntry, RecipientPattern, RecipientPatternError, Recipients};
+pub use verifier::NoRandomness;
 
 use crate::port::EntryKind;
 

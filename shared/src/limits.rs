@@ -1,5 +1,6 @@
 //! Every bound of this crate, in one place.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Longest local part, in octets (RFC 5321 §4.5.3.1.1).
@@ -56,6 +57,14 @@ pub const READ_AHEAD_OCTETS: u64 = 256 * 1024;
 pub(crate) const NAME_OCTETS_MAX: usize = 512;
 /// Longest value of a directory's entry, in octets of JSON.
 pub(crate) const VALUE_OCTETS_MAX: usize = 64 * 1024;
+/// Octets of chance in a secret that is generated: 160 bits.
+pub(crate) const SECRET_OCTETS: usize = 20;
+/// Octets of the salt of a verifier.
+pub(crate) const SALT_OCTETS: usize = 16;
+/// Rounds of PBKDF2 of a new verifier: the least that RFC 7677 §4 allows, as what is hashed is long and random.
+pub(crate) const SCRAM_ITERATIONS: NonZeroU32 = NonZeroU32::new(4096).expect("it is not zero");
+/// Most patterns of recipients at one domain: each message for it may be held against all of them.
+pub const RECIPIENT_PATTERNS_MAX: usize = 100;
 /// Longest selector of a key, in octets: with `._domainkey.` and a domain, it must fit a domain name (RFC 6376 §3.1).
 pub(crate) const SELECTOR_OCTETS_MAX: usize = 128;
 

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PortResult;
 
-/// What an operator has set up: credentials, domains, suppressions, routes. Small entries, seldom written, often read.
+/// What an operator has set up: credentials, domains, recipients, suppressions, routes. Small entries, seldom written, often read.
 /// A read that begins after a write has returned `Ok` sees it, through any handle of the same store.
 #[async_trait]
 pub trait Directory: Send + Sync {
@@ -28,6 +28,8 @@ pub enum EntryKind {
     Credential,
     /// A domain and its signing keys' selectors.
     Domain,
+    /// An address, or a pattern of them, that mail is taken for.
+    Recipient,
     /// An address that is not sent to.
     Suppression,
     /// How a domain's mail leaves.
@@ -40,6 +42,7 @@ impl EntryKind {
         match self {
             Self::Credential => "credential",
             Self::Domain => "domain",
+            Self::Recipient => "recipient",
             Self::Suppression => "suppression",
             Self::Route => "route",
         }

@@ -19,8 +19,13 @@ pub async fn directory_suite(fixture: &dyn Fixture<dyn Directory>) {
     entries_outlive_their_handles(fixture).await;
 }
 
-const KINDS: [EntryKind; 4] =
-    [EntryKind::Credential, EntryKind::Domain, EntryKind::Suppression, EntryKind::Route];
+const KINDS: [EntryKind; 5] = [
+    EntryKind::Credential,
+    EntryKind::Domain,
+    EntryKind::Recipient,
+    EntryKind::Suppression,
+    EntryKind::Route,
+];
 
 fn entry(kind: EntryKind, name: &str, value: Value) -> Entry {
     Entry { kind, name: name.to_owned(), value }
@@ -61,7 +66,8 @@ async fn an_entry_takes_the_place_of_one_with_its_kind_and_name(fixture: &dyn Fi
 
 async fn entries_are_listed_by_name_page_by_page(fixture: &dyn Fixture<dyn Directory>) {
     let Pair { a, b, store: _store } = Pair::open(fixture).await;
-    let names = ["a", "a.b", "aa", "b", "c-1", "c-10", "c-2"];
+    // spaces come first, as the names of recipients have it
+    let names = ["a", "a  *", "a !", "a b", "a-b", "a.b", "aa", "b", "c-1", "c-10", "c-2"];
     for name in names.iter().rev() {
         a.put(entry(EntryKind::Domain, name, json!(name))).await.expect("put");
         a.put(entry(EntryKind::Route, &format!("r{name}"), json!(0))).await.expect("put");
