@@ -1,5 +1,6 @@
 //! What an edge is told: the values, before any component takes its share of them.
 
+mod auth;
 mod check;
 mod read;
 mod roles;
@@ -8,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ingress::Limits;
+use ingress::{AuthSettings, Limits};
 use ipnet::IpNet;
 use shared::config::Setting;
 use shared::mail::Domain;
@@ -38,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) relay_domains: Vec<Domain>,
     /// How mail leaves, by pattern.
     pub(crate) routes: Vec<(String, Route)>,
+    /// How clients prove who they are.
+    pub(crate) auth: AuthSettings,
     pub(crate) limits: Limits,
     pub(crate) retry: RetrySettings,
     pub(crate) stores: Stores,
@@ -211,6 +214,7 @@ impl Settings {
             trusted_networks: loopback(),
             relay_domains: Vec::new(),
             routes: vec![("*".to_owned(), Route::Mx)],
+            auth: AuthSettings::default(),
             limits: Limits::default(),
             retry: RetrySettings::default(),
             stores: Stores::default(),

@@ -2,6 +2,8 @@
 //!
 //! Arrows inside: `smtp` (no I/O) ◀ `connection` ◀ `server`; `receive` and `commit` make messages durable.
 
+#[allow(dead_code, reason = "the sessions call it once they know AUTH")]
+mod auth;
 mod commit;
 mod connection;
 mod edge;
@@ -14,6 +16,7 @@ mod settings;
 pub mod smtp;
 mod telemetry;
 
+pub use auth::{AuthSettings, Issuer, KeySource, KeySourceError, WithoutTls};
 pub use limits::Limits;
 pub use server::{BindError, Server};
 pub use settings::{Listener, Ports, Settings};

@@ -68,7 +68,7 @@ fn lock(strangers: &Mutex<HashMap<IpAddr, usize>>) -> MutexGuard<'_, HashMap<IpA
 }
 
 /// What one stranger can have many addresses of: in IPv6, a network of 64 bits (RFC 6177 §2).
-fn network(client: IpAddr) -> IpAddr {
+pub(crate) fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V4(ip) => IpAddr::V4(ip),
         IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64))),

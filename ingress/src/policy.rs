@@ -60,10 +60,9 @@ mod tests {
     fn policy() -> Policy {
         Policy::new(&Settings {
             hostname: "edge.example".to_owned(),
-            listeners: Vec::new(),
             trusted_networks: vec!["10.0.0.0/8".parse().unwrap()],
             relay_domains: vec!["example.org".parse().unwrap()],
-            limits: crate::Limits::default(),
+            ..Settings::default()
         })
     }
 

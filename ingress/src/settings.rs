@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use shared::mail::Domain;
-use shared::port::{Clock, Ids, Queue, Spool};
+use shared::port::{Clock, Directory, Ids, Queue, Spool};
 
-use crate::{BareLf, Limits};
+use crate::{AuthSettings, BareLf, Limits};
 
 /// How the server is to behave.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ pub struct Settings {
     pub trusted_networks: Vec<IpNet>,
     /// Domains that anyone may send to.
     pub relay_domains: Vec<Domain>,
+    /// How clients prove who they are.
+    pub auth: AuthSettings,
     /// Its bounds.
     pub limits: Limits,
 }
@@ -32,6 +34,7 @@ impl Default for Settings {
             listeners: Vec::new(),
             trusted_networks: Vec::new(),
             relay_domains: Vec::new(),
+            auth: AuthSettings::default(),
             limits: Limits::default(),
         }
     }
@@ -53,6 +56,8 @@ pub struct Ports {
     pub spool: Arc<dyn Spool>,
     /// Where the jobs of accepted packs go.
     pub inbound: Arc<dyn Queue>,
+    /// Whose credentials clients authenticate with.
+    pub directory: Arc<dyn Directory>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Names for packs.

@@ -27,6 +27,7 @@ pub fn describe() {
     describe_counter!(COMMITS, "packs committed, by result: ok or failed");
     describe_histogram!(COMMIT_MESSAGES, "messages that shared a commit");
     describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "how long a commit took");
+    crate::auth::describe();
 }
 
 /// Handles to the metrics that each message touches. They belong to the recorder that is installed when it is made.

@@ -2,6 +2,7 @@
 
 mod credential;
 mod domain;
+mod scram;
 
 use thiserror::Error;
 
@@ -9,6 +10,7 @@ pub use credential::{
     CredentialEntry, Rate, RateError, ScramVerifier, Secret, SenderPattern, SenderPatternError,
 };
 pub use domain::{DomainEntry, Selector};
+pub use scram::{SecretError, saslprep};
 
 use crate::port::EntryKind;
 

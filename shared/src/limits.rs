@@ -54,6 +54,15 @@ pub const READ_AHEAD_OCTETS: u64 = 256 * 1024;
 pub(crate) const NAME_OCTETS_MAX: usize = 512;
 /// Longest value of a directory's entry, in octets of JSON.
 pub(crate) const VALUE_OCTETS_MAX: usize = 64 * 1024;
+/// Octets of chance in a generated secret: 160 bits, which nobody guesses however fast they can try.
+pub(crate) const SECRET_OCTETS: usize = 20;
+/// Octets of a generated salt.
+pub(crate) const SALT_OCTETS: usize = 16;
+/// Rounds of PBKDF2 of a new verifier: the least that RFC 7677 §4 allows. More of them slow the guessing of a secret that a person
+/// chose; ours are 160 random bits, and each login would pay for them.
+pub const SCRAM_ITERATIONS: u32 = 4096;
+/// Most rounds that an entry may ask for, so that one login cannot hold a core for long.
+pub const SCRAM_ITERATIONS_MAX: u32 = 1_000_000;
 /// Longest selector of a key, in octets: with `._domainkey.` and a domain, it must fit a domain name (RFC 6376 §3.1).
 pub(crate) const SELECTOR_OCTETS_MAX: usize = 128;
 

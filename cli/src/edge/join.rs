@@ -108,6 +108,7 @@ pub(super) async fn ingress(settings: &Settings, stores: &Stores) -> Outcome<(Ve
     let ports = ingress::Ports {
         spool: Arc::clone(&stores.spool),
         inbound: Arc::clone(&stores.inbound),
+        directory: Arc::clone(&stores.directory),
         clock: Arc::clone(&stores.clock),
         ids: Arc::clone(&stores.ids),
     };
@@ -129,6 +130,7 @@ fn ingress_settings(settings: &Settings) -> ingress::Settings {
         listeners: settings.listeners.iter().map(listener).collect(),
         trusted_networks: settings.trusted_networks.clone(),
         relay_domains: settings.relay_domains.clone(),
+        auth: settings.auth.clone(),
         limits: settings.limits.clone(),
     }
 }

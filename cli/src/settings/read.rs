@@ -9,6 +9,7 @@ use shared::config::{Mistake, Octets, Read, Section, Setting};
 use shared::mail::Domain;
 use workers::deliver::{DomainRetry, RetrySettings, Route, Routes};
 
+use super::auth::auth;
 use super::check::{ADDRESS_RIGHT, Taken, check, check_schedule, check_time};
 use super::{BareLf, Deliver, Listener, Log, Reader, Role, Roles, Settings, Stores, Timeouts};
 use crate::args::DATA;
@@ -46,6 +47,7 @@ fn settings(root: &mut Section<'_>, reader: Reader) -> Settings {
         trusted_networks: root.list("trusted_networks", default.trusted_networks),
         relay_domains: root.list("relay_domains", default.relay_domains),
         routes: routes(root).unwrap_or(default.routes),
+        auth: root.section("auth", auth),
         limits: root.section("limits", |own| limits(own, in_bucket)),
         retry: root.section("retry", retry),
         stores,
@@ -136,6 +138,10 @@ fn limits(section: &mut Section<'_>, in_bucket: bool) -> Limits {
         recipients: section.value("recipients", default.recipients),
         connections: section.value("connections", default.connections),
         connections_each: section.value("connections_each", default.connections_each),
+        auth_failures: section.value("auth_failures", default.auth_failures),
+        auth_failures_each: section.value("auth_failures_each", default.auth_failures_each),
+        auth_failures_name: section.value("auth_failures_name", default.auth_failures_name),
+        auth_failures_window: section.value("auth_failures_window", default.auth_failures_window),
         command_timeout: section.value("command_timeout", default.command_timeout),
         content_timeout: section.value("content_timeout", default.content_timeout),
         pack_messages: section.value("pack_messages", default.pack_messages),

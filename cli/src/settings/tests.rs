@@ -33,6 +33,7 @@ fn the_example_lists_every_key_with_its_default() {
     settings.retry.domains.clear();
     settings.relay_domains.clear();
     settings.dns_servers.clear();
+    settings.auth.issuers.clear();
     settings.routes.retain(|(pattern, _)| pattern == "*");
     (settings.http, settings.log.format) = (None, None);
     settings.stores =
@@ -52,6 +53,21 @@ fn an_open_relay_is_refused() {
     assert_eq!(mistakes("trusted_networks = [\"::/0\", \"0.0.0.0/1\"]").len(), 2);
     assert_eq!(mistakes(&format!("{world}[[listener]]\naddress = \"127.0.0.1:2525\"")), [""; 0]);
     assert_eq!(mistakes("trusted_networks = [\"10.0.0.0/8\"]"), [""; 0]);
+}
+
+#[test]
+fn an_issuer_has_a_name_an_audience_and_keys() {
+    let issuer = |keys: &str| format!("[[auth.issuer]]\nissuer = \"i\"\naudience = \"a\"\nkeys = \"{keys}\"\n");
+    assert_eq!(mistakes(&issuer("https://id.example/keys")), [""; 0]);
+    assert_eq!(mistakes(&format!("{}name_claim = \"client\"", issuer("/etc/keys.json"))), [""; 0]);
+    let right = "use an https:// URL or the path of a file with a JSON Web Key Set";
+    assert_eq!(
+        mistakes(&issuer("http://id.example/keys")),
+        [format!("auth.issuer[1].keys: `http://id.example/keys` cannot be used; {right}")]
+    );
+    assert_eq!(mistakes("[[auth.issuer]]").len(), 3, "each of the three must be set");
+    let told = mistakes("[auth]\nwithout_tls = \"always\"");
+    assert_eq!(told, ["auth.without_tls: `always` cannot be used; use never or loopback"]);
 }
 
 #[test]

@@ -27,8 +27,8 @@ pub(crate) fn settings(limits: Limits) -> Settings {
         hostname: "edge.example".to_owned(),
         listeners: vec![Listener { address: "127.0.0.1:0".parse().unwrap(), bare_lf: BareLf::Refuse }],
         trusted_networks: vec!["127.0.0.0/8".parse().unwrap()],
-        relay_domains: Vec::new(),
         limits,
+        ..Settings::default()
     }
 }
 

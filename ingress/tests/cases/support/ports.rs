@@ -28,6 +28,7 @@ impl World {
         Ports {
             spool: Faulty::<dyn Spool>::new(Arc::clone(&stores.spool), &self.spool),
             inbound: Faulty::<dyn Queue>::new(Arc::clone(&stores.inbound), &self.queue),
+            directory: Arc::clone(&stores.directory),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds::default()),
         }
