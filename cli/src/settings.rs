@@ -1,5 +1,6 @@
 //! What an edge is told: the values, before any component takes its share of them.
 
+mod auth;
 mod check;
 mod read;
 mod roles;
@@ -10,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ingress::{CheckSettings, Limits, TlsSettings};
+use ingress::{AuthSettings, CheckSettings, Limits, TlsSettings};
 use ipnet::IpNet;
 use shared::config::Setting;
 use shared::mail::Domain;
@@ -49,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) checks: CheckSettings,
     /// How mail leaves, by pattern.
     pub(crate) routes: Vec<(String, Route)>,
+    /// How clients prove who they are.
+    pub(crate) auth: AuthSettings,
     pub(crate) limits: Limits,
     pub(crate) retry: RetrySettings,
     pub(crate) stores: Stores,
@@ -257,6 +260,7 @@ impl Settings {
             xclient_networks: Vec::new(),
             checks: CheckSettings::default(),
             routes: vec![("*".to_owned(), Route::Mx)],
+            auth: AuthSettings::default(),
             limits: Limits::default(),
             retry: RetrySettings::default(),
             stores: Stores::default(),

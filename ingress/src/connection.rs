@@ -27,7 +27,7 @@ use crate::places::Place;
 use crate::proxy;
 use crate::receive::Receiving;
 use crate::server::ListenerConfig;
-use crate::smtp::Action;
+use crate::smtp::{Action, Setback};
 use crate::tls::Acceptor;
 use dialogue::Dialogue;
 pub(crate) use opening::Opening;
@@ -153,10 +153,15 @@ impl Connection {
                 None
             }
             Action::StartTls => return self.start_tls(drain).await,
-            // no mechanism is offered yet
-            Action::Authenticate(..) | Action::Respond(_) => None,
+            Action::Authenticate(mechanism, initial) => {
+                Box::pin(self.dialogue.authenticate(&mechanism, initial)).await
+            }
+            Action::Respond(response) => Box::pin(self.dialogue.respond(response)).await,
             Action::Relocate(said) => self.dialogue.relocate(*said, &mut self.place),
-            Action::CheckSender(_) => None,
+            Action::CheckSender(mail) => {
+                Box::pin(self.dialogue.check_sender(&mail)).await;
+                None
+            }
             Action::CheckRecipient(rcpt, mailbox) => {
                 Box::pin(self.dialogue.check_recipient(*rcpt, mailbox)).await
             }
@@ -344,8 +349,15 @@ impl Connection {
         if receiving.is_full(&edge, dialogue.out.content.len()) {
             dialogue.settle_dns().await;
             let mut content = std::mem::take(&mut dialogue.out.content);
+            if !receiving.is_streaming()
+                && let Some(reply) = dialogue.author_refused(&content)
+            {
+                held = Err(Setback::Refused(Box::new(reply)));
+            }
             let envelope = || dialogue.session.envelope().cloned();
-            if let Some(envelope) = envelope() {
+            if held.is_ok()
+                && let Some(envelope) = envelope()
+            {
                 held =
                     Box::pin(receiving.stream(&edge, &mut content, || dialogue.new_message(envelope))).await;
             }
@@ -377,7 +389,13 @@ impl Connection {
         let content = std::mem::take(&mut dialogue.out.content);
         let (octets, recipients) = (dialogue.session.content_octets(), envelope.recipients.len());
         let message = dialogue.new_message(envelope);
-        let receiving = self.receiving.take().unwrap_or_default();
+        let mut receiving = self.receiving.take().unwrap_or_default();
+        if !receiving.is_streaming()
+            && let Some(reply) = dialogue.author_refused(&content)
+        {
+            receiving.give_up(&dialogue.edge).await;
+            return dialogue.session.committed(Err(Setback::Refused(Box::new(reply))), &mut dialogue.out);
+        }
         let outcome = receiving.commit(&dialogue.edge, message, facts, content).await;
         if let Ok(id) = outcome {
             dialogue.edge.telemetry.accepted(octets);

@@ -4,16 +4,22 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use crate::allowance::Allowance;
+use crate::auth::Authenticator;
 use crate::checks::Checks;
 use crate::commit::Committer;
 use crate::over_limit::OverLimits;
 use crate::policy::Policy;
 use crate::rates::Rates;
+use crate::recipients::Recipients;
 use crate::telemetry::Telemetry;
 use crate::{Limits, Ports, Settings};
 
 pub(crate) struct Edge {
     pub(crate) policy: Policy,
+    pub(crate) auth: Arc<Authenticator>,
+    pub(crate) allowance: Allowance,
+    pub(crate) recipients: Recipients,
     pub(crate) checks: Checks,
     pub(crate) rates: Rates,
     pub(crate) over_limits: OverLimits,
@@ -31,6 +37,9 @@ impl Edge {
         let telemetry = Arc::new(Telemetry::new());
         Self {
             policy: Policy::new(settings),
+            auth: Arc::new(Authenticator::new(settings, &ports)),
+            allowance: Allowance::new(Arc::clone(&ports.counters), Arc::clone(&ports.clock)),
+            recipients: Recipients::new(settings, Arc::clone(&ports.directory), Arc::clone(&ports.clock)),
             checks: Checks::new(
                 settings.checks.clone(),
                 Arc::clone(&ports.resolver),

@@ -1,5 +1,6 @@
 //! Every bound of this crate, with where it comes from.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use shared::directory::Rate;
@@ -26,6 +27,66 @@ pub(crate) const REPLIES_OCTETS_KEPT: usize = 1024;
 pub(crate) const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(50);
 /// The longest such wait.
 pub(crate) const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How long what the directory says of a credential is believed: a revoked one stops within 60 s, with time for a session's next MAIL.
+pub(crate) const CREDENTIAL_AGE_MAX: Duration = Duration::from_secs(30);
+/// Credentials that are remembered, names that are not there included; some 1 KiB each.
+pub(crate) const CREDENTIALS_KEPT_MAX: usize = 4096;
+/// How long the directory has for an answer, its own retries included.
+pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest name that a client may authenticate with, in octets (RFC 4616 §2).
+pub(crate) const AUTH_NAME_OCTETS_MAX: usize = 255;
+/// Octets of chance in the server's half of a SCRAM nonce.
+pub(crate) const NONCE_OCTETS: usize = 18;
+/// How long a secret that was right is not derived again.
+pub(crate) const PROOF_AGE_MAX: Duration = Duration::from_secs(30);
+/// Secrets that were right and are remembered, as tags of 32 octets.
+pub(crate) const PROOFS_KEPT_MAX: usize = 4096;
+/// Secrets verified at a time, each on a thread for about a millisecond; enough for any processor's cores, too few to starve the disk's.
+pub(crate) const VERIFICATIONS_MAX: usize = 16;
+/// How long a login waits for its turn.
+pub(crate) const VERIFICATION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Addresses and names whose failed logins are counted, each; the one that has been quiet longest is forgotten first.
+pub(crate) const FAILURES_KEPT_MAX: usize = 16 * 1024;
+/// Pairs of address and name whose last login was good.
+pub(crate) const GOOD_KEPT_MAX: usize = 16 * 1024;
+/// How long such a pair is exempt from what others at the address, or with the name, fail at.
+pub(crate) const GOOD_AGE_MAX: Duration = Duration::from_secs(86_400);
+/// By how much the clocks of an issuer of tokens and of this machine may differ.
+pub(crate) const CLOCK_SKEW_MAX: Duration = Duration::from_secs(60);
+/// How old an issuer's keys may be before they are asked for again.
+pub(crate) const KEY_SET_AGE_MAX: Duration = Duration::from_secs(3600);
+/// How long they are used where the issuer does not answer.
+pub(crate) const KEY_SET_KEPT_MAX: Duration = Duration::from_secs(86_400);
+/// The pause between two requests for one issuer's keys, however many tokens name keys that are not known.
+pub(crate) const KEY_SET_PAUSE: Duration = Duration::from_secs(30);
+/// How long such a request may take.
+pub(crate) const KEY_SET_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest set of keys, in octets.
+pub(crate) const KEY_SET_OCTETS_MAX: usize = 256 * 1024;
+/// Keys of a set that are used.
+pub(crate) const KEYS_MAX: usize = 64;
+/// Windows of credentials whose tokens are counted, two for each credential; the one that has been quiet longest is forgotten first.
+pub(crate) const ALLOWANCES_MAX: NonZeroUsize = NonZeroUsize::new(8192).expect("it is not zero");
+/// How long the counters have for an answer; then a process keeps the limits for itself.
+pub(crate) const COUNTERS_WAIT: Duration = Duration::from_secs(2);
+/// How long counters that failed are left alone.
+pub(crate) const COUNTERS_REST: Duration = Duration::from_secs(5);
+/// How often it is told that they fail.
+pub(crate) const COUNTERS_WARN_EVERY: Duration = Duration::from_secs(60);
+/// A lease holds at most this share, one in so many, of what was used of the window: what may be left over of a limit.
+pub(crate) const LEASE_SHARE: u64 = 20;
+/// And at most this share of what is left, so that leases shrink towards the limit.
+pub(crate) const LEASE_LEFT_SHARE: u64 = 20;
+/// How long the directory has for a recipient.
+pub(crate) const DIRECTORY_WAIT: Duration = Duration::from_secs(10);
+/// How long what the directory says of a recipient is believed.
+pub(crate) const RECIPIENTS_KEPT: Duration = Duration::from_secs(60);
+/// Recipients that are remembered, those included that are not there; some 150 octets each.
+pub(crate) const RECIPIENTS_KEPT_MAX: NonZeroUsize = NonZeroUsize::new(64 * 1024).expect("it is not zero");
+/// Domains whose patterns are remembered.
+pub(crate) const RECIPIENT_DOMAINS_KEPT_MAX: NonZeroUsize = NonZeroUsize::new(4096).expect("it is not zero");
+/// Entries of a domain that are read at a time, to find its patterns.
+pub(crate) const RECIPIENT_PAGE: usize = 25;
 /// How long sessions have to say 421 once the time for the drain is up.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How often files with certificates are read, to see whether they are new ones.
@@ -102,8 +163,15 @@ pub struct Limits {
     pub idle_commands: u32,
     /// The refused recipient with which a session ends. A message that was accepted sets the count to zero.
     pub refused_recipients: u32,
-    /// The failure of AUTH with which a session ends.
+    /// The failed login with which a session ends.
     pub auth_failures: u32,
+    /// Failed logins of one address, or one IPv6 network of 64 bits, after which it is refused until the window is over. An app that was
+    /// set up wrongly shows it in a few; whoever guesses at 160 bits needs rather more.
+    pub auth_failures_each: u32,
+    /// Failed logins with one name, from wherever, likewise. More than for an address: one wrong machine must not reach it.
+    pub auth_failures_name: u32,
+    /// How long failed logins count, from the first.
+    pub auth_failures_window: Duration,
     /// How long the server waits for the whole of the next command; at least 5 minutes (RFC 5321 §4.5.3.2.7).
     pub command_timeout: Duration,
     /// How long it waits for more content; the client's own limit is 3 minutes a block (RFC 5321 §4.5.3.2.5).
@@ -187,6 +255,9 @@ impl Default for Limits {
             idle_commands: 100,
             refused_recipients: 100,
             auth_failures: 3,
+            auth_failures_each: 20,
+            auth_failures_name: 100,
+            auth_failures_window: Duration::from_secs(600),
             command_timeout: Duration::from_secs(300),
             content_timeout: Duration::from_secs(180),
             content_total_timeout: Duration::from_secs(3600),

@@ -1,19 +1,18 @@
 //! Who may send to whom.
 
-use std::collections::HashSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use shared::mail::{Domain, Mailbox, Reply};
+use shared::mail::{Domain, Mailbox, Reply, Timestamp};
 
 use crate::Settings;
+use crate::allowance::Exceeded;
 
 /// The rules by which a recipient is taken or refused.
 pub(crate) struct Policy {
     trusted_networks: Vec<IpNet>,
     proxy_networks: Vec<IpNet>,
     xclient_networks: Vec<IpNet>,
-    relay_domains: HashSet<Domain>,
     own_domain: Option<Domain>,
 }
 
@@ -23,7 +22,6 @@ impl Policy {
             trusted_networks: settings.trusted_networks.clone(),
             proxy_networks: settings.proxy_networks.clone(),
             xclient_networks: settings.xclient_networks.clone(),
-            relay_domains: settings.relay_domains.iter().cloned().collect(),
             own_domain: Domain::parse(&settings.hostname).ok(),
         }
     }
@@ -41,11 +39,6 @@ impl Policy {
     /// Whether `peer` may say by XCLIENT where its client is.
     pub(crate) fn may_xclient(&self, peer: IpAddr) -> bool {
         holds(&self.xclient_networks, peer)
-    }
-
-    /// Whether mail for `recipient` is taken from anybody.
-    pub(crate) fn is_ours(&self, recipient: &Mailbox) -> bool {
-        self.relay_domains.contains(recipient.domain()) || self.is_own_postmaster(recipient)
     }
 
     /// Every server takes mail for its postmaster (RFC 5321 §4.5.1).
@@ -72,6 +65,33 @@ pub(crate) fn authentication_required() -> Reply {
     Reply::new(530, (7, 0), "authentication required")
 }
 
+/// What the sender of a message gets that is not its credential's (RFC 6409 §6.1).
+pub(crate) fn sender_not_allowed(credential: &str) -> Reply {
+    Reply::new(553, (7, 1), format!("{credential} may not send from this address"))
+}
+
+/// What the author of one gets likewise.
+pub(crate) fn author_not_allowed(credential: &str) -> Reply {
+    Reply::new(550, (7, 1), format!("{credential} may not send with this From field"))
+}
+
+/// What a sender gets whose credential has sent as much as it may.
+pub(crate) fn allowance_exceeded(exceeded: Exceeded, now: Timestamp) -> Reply {
+    let Exceeded { until, which } = exceeded;
+    let wait = until.since(now).as_millis().div_ceil(1000);
+    Reply::new(450, (7, 1), format!("limit of {which} messages reached, try again in {wait} s"))
+}
+
+/// What a client gets while it cannot be known what it may.
+pub(crate) fn unknown_now() -> Reply {
+    Reply::new(451, (3, 0), "temporary failure, try again later")
+}
+
+/// What a recipient gets who is not there.
+pub(crate) fn no_such_recipient() -> Reply {
+    Reply::new(550, (1, 1), "no such recipient here")
+}
+
 /// What a recipient gets to whom the client may not send.
 pub(crate) fn relay_denied() -> Reply {
     Reply::new(550, (7, 1), "relaying denied")
@@ -92,16 +112,15 @@ mod tests {
             trusted_networks: vec!["10.0.0.0/8".parse().unwrap()],
             proxy_networks: vec!["192.0.2.0/25".parse().unwrap()],
             xclient_networks: vec!["192.0.2.128/25".parse().unwrap()],
-            relay_domains: vec!["example.org".parse().unwrap()],
             ..Settings::default()
         })
     }
 
     #[test]
-    fn mail_is_taken_from_anybody_for_relay_domains_and_the_own_postmaster() {
-        let is_ours = |recipient: &str| policy().is_ours(&recipient.parse().unwrap());
-        assert!(is_ours("a@EXAMPLE.org") && is_ours("Postmaster@edge.example"));
-        assert!(!is_ours("a@far.example") && !is_ours("root@edge.example"));
+    fn the_own_postmaster_is_known() {
+        let is_own = |recipient: &str| policy().is_own_postmaster(&recipient.parse().unwrap());
+        assert!(is_own("Postmaster@EDGE.example"));
+        assert!(!is_own("postmaster@far.example") && !is_own("root@edge.example"));
     }
 
     #[test]

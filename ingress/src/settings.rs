@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use shared::mail::Domain;
-use shared::port::{Clock, Ids, Queue, Resolver, Spool};
+use shared::port::{Clock, Counters, Directory, Ids, Queue, Resolver, Spool};
 
 use crate::limits::CHECKS_TIMEOUT;
-use crate::{BareLf, Limits, ListenerTls, Tls};
+use crate::{AuthSettings, BareLf, Limits, ListenerTls, Tls};
 
 /// How the server is to behave.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub struct Settings {
     pub xclient_networks: Vec<IpNet>,
     /// What the DNS is asked about clients outside the trusted networks.
     pub checks: CheckSettings,
+    /// How clients prove who they are.
+    pub auth: AuthSettings,
     /// Its bounds.
     pub limits: Limits,
 }
@@ -46,6 +48,7 @@ impl Default for Settings {
             proxy_networks: Vec::new(),
             xclient_networks: Vec::new(),
             checks: CheckSettings::default(),
+            auth: AuthSettings::default(),
             limits: Limits::default(),
         }
     }
@@ -133,6 +136,10 @@ pub struct Ports {
     pub inbound: Arc<dyn Queue>,
     /// The DNS.
     pub resolver: Arc<dyn Resolver>,
+    /// Whose credentials clients authenticate with, and whom mail is taken for.
+    pub directory: Arc<dyn Directory>,
+    /// What credentials have sent.
+    pub counters: Arc<dyn Counters>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Names for packs.

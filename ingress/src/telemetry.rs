@@ -15,6 +15,7 @@ const OCTETS: &str = "spoolway_ingress_message_octets_total";
 const REFUSALS: &str = "spoolway_ingress_refusals_total";
 const OVER_LIMIT: &str = "spoolway_ingress_over_limit_total";
 const CHECKS: &str = "spoolway_ingress_checks_total";
+const COUNTERS_FAILED: &str = "spoolway_ingress_counters_failed_total";
 const COMMITS: &str = "spoolway_ingress_commits_total";
 const COMMIT_MESSAGES: &str = "spoolway_ingress_commit_messages";
 const COMMIT_SECONDS: &str = "spoolway_ingress_commit_seconds";
@@ -31,15 +32,22 @@ pub fn describe() {
         CHECKS,
         "clients looked up in the DNS, by check (reverse_dns or a block list's zone) and result"
     );
+    describe_counter!(COUNTERS_FAILED, "times that the counters of credentials did not answer");
     describe_counter!(COMMITS, "packs committed, by result: ok or failed");
     describe_histogram!(COMMIT_MESSAGES, "messages that shared a commit");
     describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "how long a commit took");
     crate::tls::describe();
+    crate::auth::describe();
 }
 
 /// How many clients were over `limit`.
 pub(crate) fn over_limit(limit: &'static str) -> Counter {
     counter!(OVER_LIMIT, "limit" => limit)
+}
+
+/// Counts that the counters of credentials did not answer.
+pub(crate) fn counters_failed() {
+    counter!(COUNTERS_FAILED).increment(1);
 }
 
 /// How often a look at the DNS for a client came to `result`.

@@ -3,7 +3,7 @@
 mod credential;
 mod domain;
 mod recipient;
-mod verifier;
+mod scram;
 
 use thiserror::Error;
 
@@ -12,7 +12,7 @@ pub use credential::{
 };
 pub use domain::{DomainEntry, Selector};
 pub use recipient::{RecipientEntry, RecipientPattern, RecipientPatternError, Recipients};
-pub use verifier::NoRandomness;
+pub use scram::{SecretError, saslprep};
 
 use crate::port::EntryKind;
 

@@ -1,6 +1,5 @@
 //! Every bound of this crate, in one place.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Longest local part, in octets (RFC 5321 §4.5.3.1.1).
@@ -57,12 +56,15 @@ pub const READ_AHEAD_OCTETS: u64 = 256 * 1024;
 pub(crate) const NAME_OCTETS_MAX: usize = 512;
 /// Longest value of a directory's entry, in octets of JSON.
 pub(crate) const VALUE_OCTETS_MAX: usize = 64 * 1024;
-/// Octets of chance in a secret that is generated: 160 bits.
+/// Octets of chance in a generated secret: 160 bits, which nobody guesses however fast they can try.
 pub(crate) const SECRET_OCTETS: usize = 20;
-/// Octets of the salt of a verifier.
+/// Octets of a generated salt.
 pub(crate) const SALT_OCTETS: usize = 16;
-/// Rounds of PBKDF2 of a new verifier: the least that RFC 7677 §4 allows, as what is hashed is long and random.
-pub(crate) const SCRAM_ITERATIONS: NonZeroU32 = NonZeroU32::new(4096).expect("it is not zero");
+/// Rounds of PBKDF2 of a new verifier: the least that RFC 7677 §4 allows. More of them slow the guessing of a secret that a person
+/// chose; ours are 160 random bits, and each login would pay for them.
+pub const SCRAM_ITERATIONS: u32 = 4096;
+/// Most rounds that an entry may ask for, so that one login cannot hold a core for long.
+pub const SCRAM_ITERATIONS_MAX: u32 = 1_000_000;
 /// Most patterns of recipients at one domain: each message for it may be held against all of them.
 pub const RECIPIENT_PATTERNS_MAX: usize = 100;
 /// Longest selector of a key, in octets: with `._domainkey.` and a domain, it must fit a domain name (RFC 6376 §3.1).

@@ -9,9 +9,9 @@ use harness::{Edge, Setup};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpSocket;
 
+use super::Options;
 use super::sink::Sink;
 use super::source::{Relay, send};
-use super::Options;
 
 /// Where good clients connect from unless they say otherwise, and a stranger's address.
 const GOOD: &str = "127.0.0.1/32";

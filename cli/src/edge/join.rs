@@ -64,6 +64,7 @@ fn joined(settings: &Settings, stores: &wire::Stores, clock: Arc<dyn Clock>) -> 
         outbound: stores.outbound,
         deliveries: stores.deliveries,
         directory: stores.directory,
+        counters: stores.counters,
         keys: stores.keys,
         clock,
         ids: Arc::new(SystemIds::default()),
@@ -134,6 +135,8 @@ pub(super) async fn ingress(
         spool: Arc::clone(&stores.spool),
         inbound: Arc::clone(&stores.inbound),
         resolver: Arc::clone(resolver),
+        directory: Arc::clone(&stores.directory),
+        counters: Arc::clone(&stores.counters),
         clock: Arc::clone(&stores.clock),
         ids: Arc::clone(&stores.ids),
     };
@@ -184,6 +187,7 @@ fn ingress_settings(settings: &Settings, tls: Option<Tls>) -> ingress::Settings 
         proxy_networks: settings.proxy_networks.clone(),
         xclient_networks: settings.xclient_networks.clone(),
         checks: settings.checks.clone(),
+        auth: settings.auth.clone(),
         limits: settings.limits.clone(),
     }
 }

@@ -186,6 +186,15 @@ fn check_limits(settings: &Settings, root: &mut Section<'_>) {
             format!("use {days}d or less; 0s for none"),
         );
     }
+    for (key, value) in [
+        ("limits.auth_failures", limits.auth_failures),
+        ("limits.auth_failures_each", limits.auth_failures_each),
+        ("limits.auth_failures_name", limits.auth_failures_name),
+    ] {
+        if value == 0 {
+            root.mistake(key, "nobody could ever mistype", "use 1 or more");
+        }
+    }
     let least = MEMORY_OCTETS_MIN.max(limits.streamed_memory_octets);
     if limits.memory_octets < least {
         let right = format!("use {}MiB or more", least.div_ceil(1024 * 1024));
@@ -198,6 +207,7 @@ fn check_times(settings: &Settings, root: &mut Section<'_>) {
     for (key, time) in [
         ("limits.command_timeout", settings.limits.command_timeout),
         ("limits.content_timeout", settings.limits.content_timeout),
+        ("limits.auth_failures_window", settings.limits.auth_failures_window),
         ("retry.lifetime", settings.retry.lifetime),
         ("deliver.timeouts.connect", timeouts.connect),
         ("deliver.timeouts.greeting", timeouts.greeting),

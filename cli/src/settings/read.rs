@@ -8,6 +8,7 @@ use shared::config::{Mistake, Read, Section, Setting};
 use shared::mail::Domain;
 use workers::deliver::{DomainRetry, RetrySettings, Route, Routes};
 
+use super::auth::auth;
 use super::check::{ADDRESS_RIGHT, Taken, check, check_schedule, check_time};
 use super::{
     BareLf, Deliver, Kind, Listener, Log, Reader, Role, Roles, Settings, Stores, Timeouts, taking_in, tls,
@@ -52,6 +53,7 @@ fn settings(root: &mut Section<'_>, reader: Reader) -> Settings {
         xclient_networks: root.list("xclient_networks", default.xclient_networks),
         checks: taking_in::checks(root),
         routes: routes(root).unwrap_or(default.routes),
+        auth: root.section("auth", auth),
         limits: root.section("limits", |own| taking_in::limits(own, in_bucket)),
         retry: root.section("retry", retry),
         stores,

@@ -110,6 +110,10 @@ pub(super) fn limits(section: &mut Section<'_>, in_bucket: bool) -> Limits {
         command_timeout: section.value("command_timeout", default.command_timeout),
         content_timeout: section.value("content_timeout", default.content_timeout),
         hold: section.value("hold", default.hold),
+        auth_failures: section.value("auth_failures", default.auth_failures),
+        auth_failures_each: section.value("auth_failures_each", default.auth_failures_each),
+        auth_failures_name: section.value("auth_failures_name", default.auth_failures_name),
+        auth_failures_window: section.value("auth_failures_window", default.auth_failures_window),
         pack_messages: section.value("pack_messages", default.pack_messages),
         commits_in_flight: section.value("commits_in_flight", commits),
         ..default

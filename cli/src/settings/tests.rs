@@ -41,6 +41,7 @@ fn the_example_lists_every_key_with_its_default() {
     settings.xclient_networks.clear();
     settings.checks.dnsbls.clear();
     settings.dns_servers.clear();
+    settings.auth.issuers.clear();
     settings.routes.retain(|(pattern, _)| pattern == "*");
     (settings.http, settings.log.format) = (None, None);
     settings.stores =
@@ -112,6 +113,22 @@ fn limits_that_keep_every_client_out_are_mistakes() {
     let off = "hostname = \"a.example\"\n[limits]\nconnection_rate = \"off\"\nmessage_rate = \"100/s\"";
     let limits = read(off, [], Reader::Edge).unwrap().value.limits;
     assert_eq!((limits.connection_rate, limits.message_rate), (None, "100/s".parse().ok()));
+}
+
+#[test]
+fn an_issuer_has_a_name_an_audience_and_keys() {
+    let issuer =
+        |keys: &str| format!("[[auth.issuer]]\nissuer = \"i\"\naudience = \"a\"\nkeys = \"{keys}\"\n");
+    assert_eq!(mistakes(&issuer("https://id.example/keys")), [""; 0]);
+    assert_eq!(mistakes(&format!("{}name_claim = \"client\"", issuer("/etc/keys.json"))), [""; 0]);
+    let right = "use an https:// URL or the path of a file with a JSON Web Key Set";
+    assert_eq!(
+        mistakes(&issuer("http://id.example/keys")),
+        [format!("auth.issuer[1].keys: `http://id.example/keys` cannot be used; {right}")]
+    );
+    assert_eq!(mistakes("[[auth.issuer]]").len(), 3, "each of the three must be set");
+    let told = mistakes("[auth]\nwithout_tls = \"always\"");
+    assert_eq!(told, ["auth.without_tls: `always` cannot be used; use never or loopback"]);
 }
 
 #[test]

@@ -11,6 +11,8 @@ async fn committed(messages: Vec<NewMessage>) -> (TempStores, Vec<MessageId>) {
     let ports = Ports {
         spool: stores.stores.spool.clone(),
         inbound: stores.stores.inbound.clone(),
+        directory: stores.stores.directory.clone(),
+        counters: stores.stores.counters.clone(),
         resolver: Arc::new(ZoneResolver::parse("").unwrap()),
         clock: clock as Arc<dyn Clock>,
         ids: Arc::new(SeededIds::new(1)),

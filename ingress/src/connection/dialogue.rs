@@ -1,5 +1,6 @@
 //! A session with what answers its questions.
 
+mod login;
 mod sender;
 mod whereabouts;
 
@@ -9,14 +10,16 @@ use std::sync::Arc;
 use shared::mail::{Client, ClientDns, Envelope, Mailbox, TenantId};
 use shared::pack::NewMessage;
 use tokio::sync::OwnedSemaphorePermit;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::ListenerKind;
+use crate::auth::{Channel, Exchange, Grant};
 use crate::checks::{Decision, Pending};
 use crate::edge::Edge;
 use crate::limits::{RECIPIENT_OCTETS, RECIPIENTS_UNCOUNTED};
 use crate::over_limit::Limit;
 use crate::policy;
+use crate::recipients::Known;
 use crate::server::ListenerConfig;
 use crate::smtp::{Action, Encryption, Offer, Output, Rcpt, Session, Verdict};
 use crate::tls::{ListenerTls, TlsFacts};
@@ -32,6 +35,11 @@ pub(super) struct Dialogue {
     /// Whether the peer may say by XCLIENT for whom it speaks.
     xclient: bool,
     tls: Option<TlsFacts>,
+    /// What a mechanism of AUTH may know of the connection.
+    channel: Channel,
+    exchange: Option<Box<Exchange>>,
+    /// Who the client has proved to be.
+    grant: Option<Arc<Grant>>,
     /// The look at the DNS, where there is one.
     checks: Option<Pending>,
     /// What policy made of it, once a recipient was asked about.
@@ -52,7 +60,8 @@ impl Dialogue {
         let mut out = Output::default();
         let now = edge.ports.clock.now();
         let xclient = edge.policy.may_xclient(client);
-        let offer = offer(listener, tls.as_ref(), xclient);
+        let channel = channel(client, tls.as_ref());
+        let offer = offer(listener, tls.as_ref(), &channel, xclient, &edge);
         let session = Session::begin(Arc::clone(&listener.config), offer, now, &mut out);
         let mut dialogue = Self {
             session,
@@ -63,6 +72,9 @@ impl Dialogue {
             trusted,
             xclient,
             tls,
+            channel,
+            exchange: None,
+            grant: None,
             checks: None,
             decision: None,
             dns: ClientDns::default(),
@@ -121,8 +133,18 @@ impl Dialogue {
             Some(Decision::Accept) | None if policy::is_routed(mailbox) => {
                 Verdict::Refuse(policy::relay_denied())
             }
-            Some(Decision::Accept) | None if self.edge.policy.is_ours(mailbox) => Verdict::Accept,
-            Some(Decision::Accept) | None => Verdict::Refuse(policy::relay_denied()),
+            Some(Decision::Accept) | None => match self.edge.recipients.check(mailbox).await {
+                Ok(Known::Yes) => Verdict::Accept,
+                Ok(Known::NoSuchRecipient) => Verdict::Refuse(policy::no_such_recipient()),
+                Ok(Known::NotOurDomain) => Verdict::Refuse(policy::relay_denied()),
+                Err(error) => {
+                    warn!(
+                        error = error.chain(),
+                        "a recipient could not be looked up; it was answered with 451"
+                    );
+                    Verdict::Refuse(policy::unknown_now())
+                }
+            },
         }
     }
 
@@ -175,11 +197,11 @@ impl Dialogue {
                 helo: helo.to_owned(),
                 esmtp,
                 tls: self.tls.as_ref().map(|tls| tls.cipher.clone()),
-                credential: None,
+                credential: self.grant.as_ref().map(|grant| grant.name().to_owned()),
                 submission: self.listener.kind == ListenerKind::Submission,
                 dns: self.dns.clone(),
             },
-            tenant: TenantId::default(),
+            tenant: self.grant.as_ref().map_or_else(TenantId::default, |grant| grant.entry.tenant.clone()),
         }
     }
 
@@ -203,11 +225,29 @@ impl Dialogue {
 }
 
 /// What a session offers there.
-fn offer(listener: &ListenerConfig, tls: Option<&TlsFacts>, xclient: bool) -> Offer {
+fn offer(
+    listener: &ListenerConfig,
+    tls: Option<&TlsFacts>,
+    channel: &Channel,
+    xclient: bool,
+    edge: &Edge,
+) -> Offer {
     let encryption = match (tls, listener.tls) {
         (Some(_), _) => Encryption::Active,
         (None, ListenerTls::StartTls) if listener.acceptor.is_some() => Encryption::Offered,
         (None, ListenerTls::StartTls | ListenerTls::Implicit | ListenerTls::Off) => Encryption::None,
     };
-    Offer { encryption, submission: listener.kind == ListenerKind::Submission, xclient, ..Offer::default() }
+    let submission = listener.kind == ListenerKind::Submission;
+    let mechanisms = if submission { edge.auth.mechanisms(channel) } else { Vec::new() };
+    let mechanisms_under_tls = submission && encryption == Encryption::Offered;
+    Offer { encryption, mechanisms, mechanisms_under_tls, submission, xclient }
+}
+
+fn channel(client: IpAddr, tls: Option<&TlsFacts>) -> Channel {
+    Channel {
+        tls: tls.is_some(),
+        exporter: tls.and_then(|tls| tls.exporter),
+        server_end_point: tls.and_then(|tls| tls.server_end_point.clone()),
+        loopback: client.to_canonical().is_loopback(),
+    }
 }

@@ -348,6 +348,11 @@ impl Session {
         self.close(replies::timed_out(), out)
     }
 
+    /// Ends the session with a reply.
+    pub fn end(&mut self, reply: Reply, out: &mut Output) -> Action {
+        self.close(reply, out)
+    }
+
     /// The transaction under way, until its content has ended.
     pub fn envelope(&self) -> Option<&Envelope> {
         self.transaction.as_deref().map(|transaction| &transaction.envelope)

@@ -9,7 +9,16 @@ pub trait Ids: Send + Sync {
     fn random(&self) -> u64;
 }
 
-impl dyn Ids {
+impl dyn Ids + '_ {
+    /// Random octets, from the same source: for secrets, salts and nonces.
+    pub fn octets<const N: usize>(&self) -> [u8; N] {
+        let mut octets = [0; N];
+        for eight in octets.chunks_mut(size_of::<u64>()) {
+            eight.copy_from_slice(&self.random().to_be_bytes()[..eight.len()]);
+        }
+        octets
+    }
+
     /// A number from 0 up to, but without, 1.
     pub fn fraction(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]

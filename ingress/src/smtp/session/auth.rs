@@ -74,6 +74,11 @@ impl Session {
         None
     }
 
+    /// Answers them: it cannot be known now, which is no fault of the client.
+    pub fn not_known(&mut self, reply: Reply, out: &mut Output) {
+        out.say(reply);
+    }
+
     /// Whether the client has authenticated.
     pub fn is_authenticated(&self) -> bool {
         self.authenticated

@@ -29,6 +29,8 @@ impl World {
             spool: Faulty::<dyn Spool>::new(Arc::clone(&stores.spool), &self.spool),
             inbound: Faulty::<dyn Queue>::new(Arc::clone(&stores.inbound), &self.queue),
             resolver: Arc::new(ZoneResolver::parse("").unwrap()),
+            directory: Arc::clone(&stores.directory),
+            counters: Arc::clone(&stores.counters),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds::default()),
         }
