@@ -243,6 +243,7 @@ pub(super) fn transports(settings: &Settings, stores: &Stores) -> Outcome<Transp
         allow_private_addresses: settings.deliver.allow_private_addresses,
         inbox: Some(settings.inbox.clone()),
         limits: settings.deliver.timeouts.limits(),
+        ..TransportSettings::default()
     };
     Ok(Transports::new(settings, ports))
 }

@@ -168,5 +168,6 @@ pub(crate) fn delivery(domain: &str, names: &[&str]) -> Delivery {
         attempt: 1,
         accepted_at: START,
         expires_at: START + Duration::from_secs(5 * 24 * 3600),
+        notices: Default::default(),
     }
 }
