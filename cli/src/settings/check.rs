@@ -171,6 +171,7 @@ fn check_times(settings: &Settings, root: &mut Section<'_>) {
         ("limits.command_timeout", settings.limits.command_timeout),
         ("limits.content_timeout", settings.limits.content_timeout),
         ("retry.lifetime", settings.retry.lifetime),
+        ("retry.delay_notice", settings.retry.delay_notice),
         ("deliver.timeouts.connect", timeouts.connect),
         ("deliver.timeouts.greeting", timeouts.greeting),
         ("deliver.timeouts.command", timeouts.command),

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use shared::mail::{Body, ContentFacts, Envelope};
+use shared::mail::{Body, ByMode, ContentFacts, DeliverBy, Envelope, Notify, OriginalRecipient, Ret};
 use shared::pack::{NewMessage, encode};
 use shared::port::Record;
 
@@ -11,7 +11,12 @@ const NO_PACK: Vec<Bytes> = Vec::new();
 
 /// The pack of a message to each of `to`.
 fn pack(id: MessageId, to: &[&str]) -> Vec<Bytes> {
-    let message = NewMessage {
+    pack_of(id, to, |_| {})
+}
+
+/// The same, with what `change` makes of its envelope.
+fn pack_of(id: MessageId, to: &[&str], change: impl FnOnce(&mut Envelope)) -> Vec<Bytes> {
+    let mut message = NewMessage {
         received_at: ACCEPTED,
         envelope: Envelope {
             from: ReversePath::try_from("alice@example.com".to_owned()).unwrap(),
@@ -28,6 +33,7 @@ fn pack(id: MessageId, to: &[&str]) -> Vec<Bytes> {
         },
         tenant: TenantId::default(),
     };
+    change(&mut message.envelope);
     let content = (message, ContentFacts::default(), Bytes::from_static(b"Subject: Hello\r\n\r\nbody\r\n"));
     encode(id.pack, ACCEPTED, vec![content])
 }
@@ -89,6 +95,30 @@ example.org
 "
         )
     );
+}
+
+#[tokio::test]
+async fn what_the_sender_asked_for_is_told_in_the_words_of_the_protocol() {
+    let id = message_id("a");
+    let asked = |envelope: &mut Envelope| {
+        envelope.options.ret = Some(Ret::Hdrs);
+        envelope.options.envid = Some("order-7".to_owned());
+        envelope.options.priority = -3;
+        envelope.options.deliver_by = Some(DeliverBy { seconds: 600, mode: ByMode::Return, trace: true });
+        envelope.options.require_tls = true;
+        envelope.recipients[0].notify = Some(Notify { success: true, delay: true, ..Notify::default() });
+        envelope.recipients[0].original =
+            Some(OriginalRecipient { kind: "rfc822".to_owned(), address: "old@example.org".to_owned() });
+        envelope.recipients[1].notify = Some(Notify::default());
+    };
+    let to = ["bob@example.org", "carol@example.net", "dave@example.net"];
+    let told = trace(id, pack_of(id, &to, asked), Vec::new(), false).await.unwrap();
+    let recipients = "  to        bob@example.org  NOTIFY=SUCCESS,DELAY ORCPT=rfc822;old@example.org
+            carol@example.net  NOTIFY=NEVER
+            dave@example.net\n";
+    assert!(told.contains(recipients), "{told}");
+    let options = "  options   RET=HDRS, ENVID=order-7, MT-PRIORITY=-3, within 600 s, and else back, traced, REQUIRETLS\n";
+    assert!(told.contains(options), "{told}");
 }
 
 #[tokio::test]
