@@ -108,7 +108,7 @@ impl Connector {
         let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
         match cause {
             Some(Error::InvalidCertificate(why)) if self.verifies => {
-                Failure::NeedsRequireTls(format!("the server's certificate does not hold: {why:?}"))
+                Failure::NeedsRequireTls(format!("the server's certificate does not hold: {why}"))
             }
             _ => Failure::Handshake(error.to_string()),
         }
