@@ -7,7 +7,7 @@ use shared::mail::{ByMode, DeliverBy, Notify, Ret, ReversePath};
 use shared::port::RecipientStatus::{Bounced, Deferred, Delivered};
 
 use crate::limits::{DELAY_NOTICE, PORT_TRIES};
-use crate::testing::{World, delivery};
+use crate::testing::{World, delivery, idle};
 use crate::{Stage, Verdict};
 
 const NEVER: Notify = Notify { success: false, failure: false, delay: false };
@@ -206,12 +206,17 @@ async fn urgent_deliveries_get_the_connections_first() {
     };
     let worker = world.worker_with(1);
     let first = DeliverJob::new(vec![urgent("slow.example", 0)], false).encode();
-    let rest =
-        vec![urgent("a.example", -4), urgent("b.example", 0), urgent("c.example", 9), urgent("d.example", 0)];
-    let rest = DeliverJob::new(rest, false).encode();
-    let both = async { tokio::join!(worker.run(&first), worker.run(&rest)) };
+    let second = vec![urgent("a.example", -4), urgent("b.example", 0)];
+    let third = vec![urgent("c.example", 9), urgent("d.example", 0)];
+    let [second, third] = [second, third].map(|job| DeliverJob::new(job, false).encode());
+    let all = async { tokio::join!(worker.run(&first), worker.run(&second), worker.run(&third)) };
+    tokio::pin!(all);
+    tokio::select! {
+        _ = &mut all => panic!("the first one is slow"),
+        () = idle() => {}
+    }
     world.transport.slow.send_replace(1);
-    assert_eq!(both.await, (Verdict::Done, Verdict::Done));
+    assert_eq!(all.await, (Verdict::Done, Verdict::Done, Verdict::Done));
     let begun = world.transport.begun.lock().unwrap().clone();
     assert_eq!(begun, ["slow.example 1", "c.example 1", "b.example 1", "d.example 1", "a.example 1"]);
 }
