@@ -1,12 +1,15 @@
 //! `spoolway trace ID`: the whole story of a message, from its pack and its deliveries.
 
 mod text;
+mod wishes;
 
 use std::io::Write;
 use std::sync::Arc;
 
 use serde::Serialize;
-use shared::mail::{Client, MailOptions, Mailbox, MessageId, Reply, ReversePath, TenantId, Timestamp};
+use shared::mail::{
+    Client, MailOptions, Mailbox, MessageId, Recipient, Reply, ReversePath, TenantId, Timestamp,
+};
 use shared::pack::{PackError, PackReader, PackedMessage};
 use shared::port::{Attempt, Deliveries, DeliveryState, RecipientState, RecipientStatus, Spool};
 
@@ -70,6 +73,9 @@ enum StoryStatus {
 struct Submission {
     client: Client,
     options: MailOptions,
+    /// The recipients that came with parameters (RFC 3461).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    wishes: Vec<Recipient>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -218,6 +224,8 @@ pub(crate) async fn packed(ports: &Ports, id: MessageId) -> Result<Option<Packed
 
 impl Story {
     fn of_packed(id: MessageId, packed: PackedMessage, states: &[DeliveryState]) -> Self {
+        let wishes = packed.envelope.recipients.iter();
+        let wishes = wishes.filter(|to| to.notify.is_some() || to.original.is_some()).cloned().collect();
         let recipients: Vec<Mailbox> =
             packed.envelope.recipients.into_iter().map(|recipient| recipient.address).collect();
         let known = |address: &Mailbox| {
@@ -233,7 +241,7 @@ impl Story {
             subject: states.first().map(|state| state.subject.clone()).filter(|subject| !subject.is_empty()),
             size: packed.length,
             tenant: packed.tenant,
-            submission: Some(Submission { client: packed.client, options: packed.envelope.options }),
+            submission: Some(Submission { client: packed.client, options: packed.envelope.options, wishes }),
             pack: PackFate::Present,
             deliveries: states.iter().map(DeliveryStory::from).collect(),
             waiting,

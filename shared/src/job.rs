@@ -82,6 +82,41 @@ pub struct Delivery {
     pub accepted_at: Timestamp,
     /// When to give up.
     pub expires_at: Timestamp,
+    /// What its sender was told of its being late.
+    #[serde(default, skip_serializing_if = "Notices::is_empty")]
+    pub notices: Notices,
+}
+
+/// The DSNs that told of a delay. Each is sent once a delivery, so the next attempt must know of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notices {
+    /// To those who asked for it by `NOTIFY=DELAY` (RFC 3461 §4.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay: Option<MessageId>,
+    /// At the end of a deliver-by time of mode N (RFC 2852 §4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deliver_by: Option<MessageId>,
+}
+
+impl Notices {
+    /// Whether nothing was told.
+    pub fn is_empty(&self) -> bool {
+        self.latest().is_none()
+    }
+
+    /// One that told of the delay, if any did.
+    pub fn latest(&self) -> Option<MessageId> {
+        self.deliver_by.or(self.delay)
+    }
+}
+
+impl Delivery {
+    /// Until when the message is to be delivered, where its sender set a time (RFC 2852).
+    pub fn deliver_by(&self) -> Option<Timestamp> {
+        let by = self.options.deliver_by?;
+        let span = std::time::Duration::from_secs(by.seconds.unsigned_abs().into());
+        Some(if by.seconds < 0 { self.accepted_at - span } else { self.accepted_at + span })
+    }
 }
 
 impl Delivery {

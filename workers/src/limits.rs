@@ -64,6 +64,10 @@ pub const AGAIN_PAUSE_MAX: Duration = Duration::from_secs(15 * 60);
 /// How soon a recipient is tried again whose bounce could not be put in.
 pub const REPORT_PAUSE: Duration = Duration::from_secs(5 * 60);
 
+/// How long after its 250 a message is late enough for a delay DSN, where NOTIFY=DELAY asks for one.
+pub const DELAY_NOTICE: Duration = Duration::from_secs(4 * HOUR);
+/// Largest message that a DSN returns whole where RET=FULL asks for it, in octets; of a larger one it carries the header.
+pub const DSN_FULL_OCTETS_MAX: u64 = 64 * 1024;
 /// Most octets of the original's header that a DSN carries.
 pub const DSN_HEADER_OCTETS_MAX: u64 = 64 * 1024;
 /// Most characters of a remote's reply, or of a subject, in a DSN.

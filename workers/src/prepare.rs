@@ -228,6 +228,9 @@ impl Prepare {
         if scan.opens_with_body {
             prefix.push_str("\r\n");
         }
+        let mut message = message;
+        // RFC 8689 §4.1: REQUIRETLS goes before the field
+        message.content.tls_not_required = scan.tls_not_required && !message.envelope.options.require_tls;
         Ok(Prepared { id, prefix, subject: scan.take_subject(), signed, unsigned, message })
     }
 

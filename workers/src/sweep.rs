@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use self::packs::PackWalk;
-use crate::deliver::{send_jobs, to_jobs};
+use crate::deliver::{job_order, send_jobs, to_jobs};
 use crate::limits::{
     FORGET_PAGE, FORGET_PAGES_MAX, PACK_RETAIN, PACK_WALK_PAUSE, SWEEP_BACKLOG_MAX, SWEEP_LEASE, SWEEP_PAGE,
     SWEEP_PAUSE, SWEEP_SHARDS_MAX,
@@ -160,7 +160,7 @@ impl Sweep {
                     Err(cause) => report.failed("due deliveries could not be leased", &cause),
                 }
             }
-            due.sort_by(|a, b| a.key.domain.cmp(&b.key.domain));
+            due.sort_by(|a, b| job_order(a).cmp(&job_order(b)));
             let jobs = to_jobs(due).into_iter().map(|job| (job, Duration::ZERO)).collect();
             let (sent, errors) = send_jobs(&*self.ports.outbound, jobs).await;
             report.sent += sent;

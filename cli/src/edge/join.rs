@@ -305,6 +305,7 @@ pub(super) fn transports(settings: &Settings, stores: &Stores, resolver: &Arc<dy
         allow_private_addresses: settings.deliver.allow_private_addresses,
         inbox: Some(settings.inbox.clone()),
         limits: settings.deliver.timeouts.limits(),
+        ..TransportSettings::default()
     };
     Transports::new(settings, ports)
 }

@@ -209,6 +209,7 @@ fn check_times(settings: &Settings, root: &mut Section<'_>) {
         ("limits.content_timeout", settings.limits.content_timeout),
         ("limits.auth_failures_window", settings.limits.auth_failures_window),
         ("retry.lifetime", settings.retry.lifetime),
+        ("retry.delay_notice", settings.retry.delay_notice),
         ("deliver.timeouts.connect", timeouts.connect),
         ("deliver.timeouts.greeting", timeouts.greeting),
         ("deliver.timeouts.command", timeouts.command),

@@ -143,6 +143,7 @@ fn retry(section: &mut Section<'_>) -> RetrySettings {
         schedule,
         lifetime: section.value("lifetime", default.lifetime),
         jitter: section.value("jitter", default.jitter),
+        delay_notice: section.value("delay_notice", default.delay_notice),
         domains,
     }
 }

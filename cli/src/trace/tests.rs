@@ -1,5 +1,7 @@
 use bytes::Bytes;
-use shared::mail::{Body, ClientDns, ContentFacts, Envelope, ReverseDns};
+use shared::mail::{
+    Body, ByMode, ClientDns, ContentFacts, DeliverBy, Envelope, Notify, OriginalRecipient, Ret, ReverseDns,
+};
 use shared::pack::{NewMessage, encode};
 use shared::port::Record;
 
@@ -11,12 +13,17 @@ const NO_PACK: Vec<Bytes> = Vec::new();
 
 /// The pack of a message to each of `to`.
 fn pack(id: MessageId, to: &[&str]) -> Vec<Bytes> {
-    pack_from(id, to, ClientDns::default())
+    pack_of(id, to, ClientDns::default(), |_| {})
 }
 
 /// The same from a client of which the DNS says this.
 fn pack_from(id: MessageId, to: &[&str], dns: ClientDns) -> Vec<Bytes> {
-    let message = NewMessage {
+    pack_of(id, to, dns, |_| {})
+}
+
+/// The same, with what `change` makes of its envelope.
+fn pack_of(id: MessageId, to: &[&str], dns: ClientDns, change: impl FnOnce(&mut Envelope)) -> Vec<Bytes> {
+    let mut message = NewMessage {
         received_at: ACCEPTED,
         envelope: Envelope {
             from: ReversePath::try_from("alice@example.com".to_owned()).unwrap(),
@@ -34,6 +41,7 @@ fn pack_from(id: MessageId, to: &[&str], dns: ClientDns) -> Vec<Bytes> {
         },
         tenant: TenantId::default(),
     };
+    change(&mut message.envelope);
     let content = (message, ContentFacts::default(), Bytes::from_static(b"Subject: Hello\r\n\r\nbody\r\n"));
     encode(id.pack, ACCEPTED, vec![content])
 }
@@ -155,6 +163,30 @@ example.org
         told.contains("  held      until 2023-11-15 22:13:20 UTC\n  deferred  bob@example.net"),
         "{told}"
     );
+}
+
+#[tokio::test]
+async fn what_the_sender_asked_for_is_told_in_the_words_of_the_protocol() {
+    let id = message_id("a");
+    let asked = |envelope: &mut Envelope| {
+        envelope.options.ret = Some(Ret::Hdrs);
+        envelope.options.envid = Some("order-7".to_owned());
+        envelope.options.priority = -3;
+        envelope.options.deliver_by = Some(DeliverBy { seconds: 600, mode: ByMode::Return, trace: true });
+        envelope.options.require_tls = true;
+        envelope.recipients[0].notify = Some(Notify { success: true, delay: true, ..Notify::default() });
+        envelope.recipients[0].original =
+            Some(OriginalRecipient { kind: "rfc822".to_owned(), address: "old@example.org".to_owned() });
+        envelope.recipients[1].notify = Some(Notify::default());
+    };
+    let to = ["bob@example.org", "carol@example.net", "dave@example.net"];
+    let told = trace(id, pack_of(id, &to, ClientDns::default(), asked), Vec::new(), false).await.unwrap();
+    let recipients = "  to        bob@example.org  NOTIFY=SUCCESS,DELAY ORCPT=rfc822;old@example.org
+            carol@example.net  NOTIFY=NEVER
+            dave@example.net\n";
+    assert!(told.contains(recipients), "{told}");
+    let options = "  options   RET=HDRS, ENVID=order-7, MT-PRIORITY=-3, within 600 s, and else back, traced, REQUIRETLS\n";
+    assert!(told.contains(options), "{told}");
 }
 
 #[tokio::test]

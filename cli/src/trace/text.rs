@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use shared::mail::{Body, Client, ClientDns, Mailbox, Timestamp};
 use shared::port::RecipientStatus;
 
+use super::wishes;
 use super::{AttemptStory, DeliveryStory, PackFate, Story, StoryStatus};
 use crate::screen::{Screen, Tone, due, moment, octets, plain, span, time_of_day};
 
@@ -15,13 +16,20 @@ pub(super) fn write(story: &Story, now: Timestamp, screen: Screen, out: &mut dyn
     line(out, "accepted", &format!("{}, {ago} ago", moment(story.accepted_at)))?;
     line(out, "from", if story.from.mailbox().is_none() { "<>" } else { story.from.as_str() })?;
     for (index, address) in story.recipients.iter().enumerate() {
-        line(out, if index == 0 { "to" } else { "" }, address.as_str())?;
+        let wishes = story.submission.iter().flat_map(|submission| &submission.wishes);
+        let wishes = wishes.filter(|recipient| recipient.address == *address).map(wishes::of_recipient);
+        let text = wishes.fold(address.to_string(), |address, wishes| format!("{address}  {wishes}"));
+        line(out, if index == 0 { "to" } else { "" }, &text)?;
     }
     if let Some(subject) = &story.subject {
         line(out, "subject", subject)?;
     }
     line(out, "size", &size(story))?;
     if let Some(submission) = &story.submission {
+        let wishes = wishes::of_message(&submission.options);
+        if !wishes.is_empty() {
+            line(out, "options", &wishes)?;
+        }
         line(out, "client", &client(&submission.client))?;
         if let Some(dns) = dns(&submission.client.dns) {
             line(out, "", &dns)?;

@@ -184,7 +184,7 @@ pub struct RecipientState {
     pub status: RecipientStatus,
     /// The last reply that concerned it, or our own words in that form.
     pub reply: Option<Reply>,
-    /// The DSN by which its sender was told that it was given up.
+    /// The DSN by which its sender was told of it: that it was given up, is late, or was delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<MessageId>,
 }
@@ -197,7 +197,7 @@ pub enum RecipientStatus {
     Deferred,
     /// The next server took the responsibility.
     Delivered,
-    /// Given up; the sender was told, unless it is null.
+    /// Given up; the sender was told, unless it is null or asked not to be.
     Bounced,
     /// Thrown away by a rule, which the reply names.
     Discarded,

@@ -81,6 +81,7 @@ pub fn delivery(to: &[&str]) -> Delivery {
         attempt: 1,
         accepted_at: NOW,
         expires_at: NOW + Duration::from_secs(5 * 86_400),
+        notices: Default::default(),
     }
 }
 

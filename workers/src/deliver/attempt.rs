@@ -24,6 +24,24 @@ pub struct RecipientOutcome {
     pub outcome: Outcome,
     /// The remote's reply, or our own words in that form.
     pub reply: Reply,
+    /// Whether `reply` is what a server said, and not our own words.
+    pub spoken: bool,
+    /// Who has it, where it was delivered.
+    pub hop: Hop,
+}
+
+/// Where a delivered message went: what the sender is told by others, and what by us, depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hop {
+    /// Into its mailbox, or nowhere: there is no further server.
+    End,
+    /// To a server, which was told what it can be told of the sender's wishes.
+    Server {
+        /// Whether it offers DSN (RFC 3461), and so tells the sender by itself.
+        dsn: bool,
+        /// Whether it offers DELIVERBY (RFC 2852).
+        deliver_by: bool,
+    },
 }
 
 /// Delivered, deferred or bounced; or discarded by a route that says so.

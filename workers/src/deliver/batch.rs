@@ -1,13 +1,15 @@
 //! Deliveries that are due, as jobs: one destination a job, within the bounds of a job.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use shared::job::{DELIVERIES_MAX, DeliverJob, Delivery, JOB_OCTETS_MAX, Job};
+use shared::mail::Domain;
 use shared::port::{BATCH_MAX, Outgoing, PortError, Queue};
 
 use crate::limits::JOB_FRAME_OCTETS;
 
-/// Jobs for `deliveries`, which are sorted by destination: each for one destination, at most [`DELIVERIES_MAX`]
+/// Jobs for `deliveries`, which are sorted by urgency and destination: each for one of both, at most [`DELIVERIES_MAX`]
 /// deliveries and about [`JOB_OCTETS_MAX`] octets. All are marked `check`.
 pub(crate) fn to_jobs(deliveries: impl IntoIterator<Item = Delivery>) -> Vec<DeliverJob> {
     let mut jobs: Vec<Vec<Delivery>> = Vec::new();
@@ -17,7 +19,7 @@ pub(crate) fn to_jobs(deliveries: impl IntoIterator<Item = Delivery>) -> Vec<Del
         let fits = jobs.last().is_some_and(|job| {
             job.len() < DELIVERIES_MAX
                 && octets + own <= JOB_OCTETS_MAX - JOB_FRAME_OCTETS
-                && job.last().is_some_and(|last| last.key.domain == delivery.key.domain)
+                && job.last().is_some_and(|last| share_a_job(last, &delivery))
         });
         match jobs.last_mut().filter(|_| fits) {
             Some(job) => {
@@ -36,6 +38,16 @@ pub(crate) fn to_jobs(deliveries: impl IntoIterator<Item = Delivery>) -> Vec<Del
 /// How urgent a job of `deliveries` is: as the most urgent of them (RFC 6710).
 pub(crate) fn priority(deliveries: &[Delivery]) -> i8 {
     deliveries.iter().map(|delivery| delivery.options.priority).max().unwrap_or(0)
+}
+
+/// Whether one job may have both: what is urgent is not held up by what is not (RFC 6710).
+pub(crate) fn share_a_job(one: &Delivery, other: &Delivery) -> bool {
+    one.key.domain == other.key.domain && one.options.priority == other.options.priority
+}
+
+/// The order in which deliveries become jobs: the most urgent first, and then by destination.
+pub(crate) fn job_order(delivery: &Delivery) -> (Reverse<i8>, &Domain) {
+    (Reverse(delivery.options.priority), &delivery.key.domain)
 }
 
 /// Sends `jobs`, each with its delay, in batches. Tells how many deliveries went, and what became of the others.

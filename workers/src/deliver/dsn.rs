@@ -1,6 +1,7 @@
-//! Reports of failed deliveries (RFC 3461, RFC 3464), put in through the same door as any other mail.
+//! DSNs (RFC 3461, RFC 3464), put in through the same door as any other mail.
 
 mod encode;
+mod original;
 mod report;
 mod text;
 
@@ -14,21 +15,28 @@ use shared::mail::{
 use shared::pack::{self, NewMessage};
 use shared::port::{Outgoing, PortError, PortResult};
 
-use self::report::{Failed, Report};
+use self::report::{Report, Row};
 use super::backoff::persist;
-use super::record::Judged;
+use super::record::{Event, Item, Judged, News};
 use super::stage::DeliverPorts;
-use crate::limits::{DSN_HEADER_OCTETS_MAX, PORT_TRIES};
+use crate::limits::{PORT_TRIES, RECORD_TRIES};
 
-/// Puts in one DSN for all failures of `judged`, whose sender is not null; tells which message it is.
+/// Puts in the DSN of the news at `place` of `judged`, whose sender is not null; tells which message it is.
 ///
 /// Its pack has a derived id, so that an attempt that is repeated after a crash makes the same report again and not a second
-/// one: of two packs the first stays, whatever the second says, and `prepare` prepares a pack once. The failed
-/// recipients are part of what the id is derived from: who fails only in the repetition is reported too.
-pub(super) async fn put_in(ports: &DeliverPorts, hostname: &str, judged: &Judged) -> PortResult<MessageId> {
+/// one: of two packs the first stays, whatever the second says, and `prepare` prepares a pack once. The
+/// recipients are part of what the id is derived from: who fails only in the repetition is reported too. A delay is told once a
+/// delivery, whoever is late.
+pub(super) async fn put_in(
+    ports: &DeliverPorts,
+    hostname: &str,
+    judged: &Judged,
+    place: usize,
+) -> PortResult<MessageId> {
     let delivery = &judged.record.delivery;
-    let id = PackId::derived(delivery.accepted_at, &seed(judged));
-    let header = original_header(ports, delivery).await;
+    let news = &judged.news[place];
+    let id = PackId::derived(delivery.accepted_at, &seed(judged, news));
+    let returned = original::read(ports, delivery, news.event == Event::Failed).await;
     let report = Report {
         hostname,
         id,
@@ -36,57 +44,91 @@ pub(super) async fn put_in(ports: &DeliverPorts, hostname: &str, judged: &Judged
         now: ports.clock.now(),
         delivery,
         attempt: &judged.record.attempt,
-        failed: failed(judged),
-        header: header.as_deref(),
+        event: news.event,
+        rows: rows(judged, news),
+        retry_until: judged.retry_until,
+        returned,
     };
     let message = pack_message(hostname, &report);
     let parts = pack::encode(id, report.now, vec![message]);
-    persist(&*ports.clock, PORT_TRIES, || ports.spool.put(id, parts.clone())).await?;
-    persist(&*ports.clock, PORT_TRIES, || send(ports, delivery, id)).await?;
-    tracing::info!(message_id = %delivery.key.message, report_id = %MessageId { pack: id, n: 0 }, "DSN put in");
+    // a failure or a delay that cannot be told now is told later; a delivery is not made again to tell of it
+    let tries = match news.event {
+        Event::Failed | Event::Delayed { .. } => PORT_TRIES,
+        Event::Relayed | Event::Delivered => RECORD_TRIES,
+    };
+    persist(&*ports.clock, tries, || ports.spool.put(id, parts.clone())).await?;
+    persist(&*ports.clock, tries, || send(ports, delivery, id)).await?;
+    tracing::info!(message_id = %delivery.key.message, report_id = %MessageId { pack: id, n: 0 }, event = ?news.event, "DSN put in");
     metrics::counter!("spoolway_dsns_total").increment(1);
     Ok(MessageId { pack: id, n: 0 })
 }
 
-fn seed(judged: &Judged) -> String {
+fn seed(judged: &Judged, news: &News) -> String {
     let delivery = &judged.record.delivery;
-    let mut seed = format!("{}@{} failed", delivery.key, delivery.attempt);
-    for failure in &judged.failures {
-        seed = format!("{seed} {}", judged.record.recipients[failure.at].address);
+    let attempt = format!("{}@{}", delivery.key, delivery.attempt);
+    let mut seed = match news.event {
+        Event::Failed => format!("{attempt} failed"),
+        Event::Delayed { delay, deliver_by } => {
+            return format!("{} delayed {delay} {deliver_by}", delivery.key);
+        }
+        Event::Relayed => format!("{attempt} relayed"),
+        Event::Delivered => format!("{attempt} delivered"),
+    };
+    for item in &news.items {
+        seed = format!("{seed} {}", judged.record.recipients[item.at].address);
     }
     seed
 }
 
-fn failed(judged: &Judged) -> Vec<Failed<'_>> {
-    let failed = judged.failures.iter().map(|failure| {
-        let state = &judged.record.recipients[failure.at];
-        let status = state.reply.as_ref().map_or(UNKNOWN, Reply::status);
-        Failed {
-            address: &state.address,
-            // a status of a DSN for a failure is 4.x.x or 5.x.x (RFC 3464 §2.3.4)
-            status: if matches!(status.class, 4 | 5) { status } else { UNKNOWN },
-            reply: &failure.last_reply,
-            expired: failure.expired,
+fn rows<'a>(judged: &'a Judged, news: &'a News) -> Vec<Row<'a>> {
+    let row = |item: &'a Item| {
+        let recorded = judged.record.recipients[item.at].reply.as_ref().map(Reply::status);
+        let status = match news.event {
+            // RFC 2852 §4: 4.4.7 once the time is up
+            Event::Delayed { .. } if item.expired => Some(Status { class: 4, subject: 4, detail: 7 }),
+            _ => recorded,
+        };
+        Row {
+            recipient: &judged.record.delivery.recipients[item.at],
+            status: fitting(news.event, status),
+            reply: &item.reply,
+            spoken: item.spoken,
+            expired: item.expired,
         }
-    });
-    failed.collect()
+    };
+    news.items.iter().map(row).collect()
 }
 
-/// RFC 3463 §3.1: 5.0.0, other undefined status.
-const UNKNOWN: Status = Status { class: 5, subject: 0, detail: 0 };
+/// `status` if its class is one that the event can have (RFC 3464 §2.3.4), and else the one that says no more than the class.
+fn fitting(event: Event, status: Option<Status>) -> Status {
+    let (fits, class): (&[u16], u16) = match event {
+        Event::Failed => (&[4, 5], 5),
+        Event::Delayed { .. } => (&[4], 4),
+        Event::Relayed | Event::Delivered => (&[2], 2),
+    };
+    status.filter(|status| fits.contains(&status.class)).unwrap_or(Status { class, subject: 0, detail: 0 })
+}
 
 fn pack_message(hostname: &str, report: &Report<'_>) -> (NewMessage, ContentFacts, Bytes) {
     let bytes = report.compose();
-    let recipients = report.delivery.from.mailbox().cloned().into_iter().map(Into::into).collect();
-    // all of it is 7-bit, but for a sender's address that is not
-    let smtputf8 = report.delivery.from.mailbox().is_some_and(|sender| !sender.is_ascii());
-    let body = if smtputf8 { Body::EightBitMime } else { Body::SevenBit };
+    let Delivery { from, options, tenant, .. } = report.delivery;
+    let recipients = from.mailbox().cloned().into_iter().map(Into::into).collect();
+    // the header is ASCII, but for a sender's address that is not
+    let smtputf8 = from.mailbox().is_some_and(|sender| encode::in_ascii(sender).is_none());
+    let eight_bit_body = report.returned.is_eight_bit();
+    let body = if smtputf8 || eight_bit_body { Body::EightBitMime } else { Body::SevenBit };
     let message = NewMessage {
         received_at: report.now,
         envelope: Envelope {
             from: ReversePath::Null,
             recipients,
-            options: MailOptions { body, smtputf8, ..MailOptions::default() },
+            // RFC 8689 §5: what tells of a message goes no less safely than the message
+            options: MailOptions {
+                body,
+                smtputf8,
+                require_tls: options.require_tls,
+                ..MailOptions::default()
+            },
         },
         client: Client {
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -97,9 +139,10 @@ fn pack_message(hostname: &str, report: &Report<'_>) -> (NewMessage, ContentFact
             submission: true,
             dns: Default::default(),
         },
-        tenant: report.delivery.tenant.clone(),
+        tenant: tenant.clone(),
     };
-    (message, ContentFacts { eight_bit_header: smtputf8, ..ContentFacts::default() }, bytes.into())
+    let facts = ContentFacts { eight_bit_header: smtputf8, eight_bit_body, ..ContentFacts::default() };
+    (message, facts, bytes.into())
 }
 
 async fn send(ports: &DeliverPorts, delivery: &Delivery, pack: PackId) -> PortResult<()> {
@@ -108,37 +151,6 @@ async fn send(ports: &DeliverPorts, delivery: &Delivery, pack: PackId) -> PortRe
         Outgoing { body, delay: std::time::Duration::ZERO, tenant: delivery.tenant.clone(), priority: 0 };
     let results = ports.inbound.send(vec![outgoing]).await?;
     results.into_iter().next().unwrap_or_else(|| Err(PortError::unknown("the send of a job", "no result")))
-}
-
-/// The original's header section, with what we put in front of it, as far as it is within bounds. A report without it is better
-/// than none.
-async fn original_header(ports: &DeliverPorts, delivery: &Delivery) -> Option<Vec<u8>> {
-    let end = delivery.offset.saturating_add(delivery.length.min(DSN_HEADER_OCTETS_MAX));
-    let pack = delivery.key.message.pack;
-    let piece = match persist(&*ports.clock, PORT_TRIES, || ports.spool.get(pack, delivery.offset..end)).await
-    {
-        Ok(Some(piece)) => piece,
-        Ok(None) => {
-            tracing::warn!(message_id = %delivery.key.message, "the original of a DSN is not in the spool any more");
-            return None;
-        }
-        Err(cause) => {
-            tracing::warn!(message_id = %delivery.key.message, cause = cause.chain(), "the original of a DSN cannot be read");
-            return None;
-        }
-    };
-    let mut header = delivery.prefix.as_bytes().to_vec();
-    header.extend_from_slice(header_section(&piece.bytes));
-    Some(header)
-}
-
-/// The whole lines in front of the first empty one.
-fn header_section(bytes: &[u8]) -> &[u8] {
-    if bytes.starts_with(b"\r\n") {
-        return &[];
-    }
-    let end = memchr::memmem::find(bytes, b"\r\n\r\n").or_else(|| memchr::memmem::rfind(bytes, b"\r\n"));
-    &bytes[..end.map_or(0, |end| end + 2)]
 }
 
 #[cfg(test)]

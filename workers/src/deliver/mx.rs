@@ -27,6 +27,9 @@ pub(super) struct Targets<'a> {
     port: u16,
     /// Whether private addresses are refused.
     guarded: bool,
+    /// Whether the way from the domain to the hosts is proved: by DNSSEC, or because there is none, as the operator named the
+    /// host. What else may prove it, such as MTA-STS (RFC 8461), belongs here.
+    authentic: bool,
     hosts: VecDeque<String>,
     ready: VecDeque<Target>,
     left: usize,
@@ -42,6 +45,7 @@ impl<'a> Targets<'a> {
             ports,
             port: settings.port,
             guarded: !settings.allow_private_addresses,
+            authentic: true,
             hosts: VecDeque::new(),
             ready: VecDeque::new(),
             left: settings.limits.addresses,
@@ -62,8 +66,8 @@ impl<'a> Targets<'a> {
             targets.add_host(&ip.to_string(), vec![ip]);
             return Ok(targets);
         }
-        let records = match ports.resolver.mx(domain.as_str()).await {
-            Ok(answer) => answer.records,
+        let Answer { records, secure, .. } = match ports.resolver.mx(domain.as_str()).await {
+            Ok(answer) => answer,
             Err(ResolveError::NoSuchName { .. }) => return Err(Failure::NoSuchDomain),
             Err(ResolveError::Temporary(why) | ResolveError::Bogus(why)) => {
                 return Err(Failure::LookupFailed(why));
@@ -75,6 +79,7 @@ impl<'a> Targets<'a> {
         }
         let none = if records.is_empty() { Failure::NoMailHost } else { Failure::NoHostAddress };
         let mut targets = Self::new(settings, ports, none);
+        targets.authentic = secure;
         targets.hosts = targets.by_preference(records, domain)?;
         Ok(targets)
     }
@@ -93,6 +98,11 @@ impl<'a> Targets<'a> {
             Err(_) => targets.hosts.push_back(host.to_owned()),
         }
         targets
+    }
+
+    /// Whether the hosts are those that the domain's owner, or the operator, named (RFC 8689 §4.2.1).
+    pub(super) fn are_authentic(&self) -> bool {
+        self.authentic
     }
 
     /// The next address, unless there is none or enough have been tried.

@@ -78,6 +78,16 @@ pub(super) enum Failure {
     NeedsEightBitMime,
     /// The message needs SMTPUTF8, which the server lacks.
     NeedsSmtpUtf8,
+    /// The message needs BINARYMIME and CHUNKING, which the server lacks.
+    NeedsBinaryMime,
+    /// The message has REQUIRETLS, and the way to the server is not as that asks: why.
+    NeedsRequireTls(String),
+    /// The message is to be returned where the server cannot be told its deliver-by time, which it cannot.
+    NeedsDeliverBy,
+    /// The server wants more time than is left of the deliver-by time.
+    DeliverByTooSoon(u64),
+    /// The time after which the message was to be returned has passed.
+    DeliverByPassed,
     /// The content could not be read from the spool.
     Unreadable(String),
     /// The inbox could not be written.
@@ -132,10 +142,37 @@ impl Failure {
             Self::NeedsEightBitMime => bounced(554, (6, 3), "the server does not take 8-bit content"),
             // RFC 6531 §3.5
             Self::NeedsSmtpUtf8 => bounced(550, (6, 7), "the server does not take internationalized mail"),
+            // RFC 3030 §3: it is not converted here
+            Self::NeedsBinaryMime => bounced(554, (6, 3), "the server does not take binary content"),
+            // RFC 8689 §4.2.1
+            Self::NeedsRequireTls(why) => {
+                (Outcome::Bounced, Reply::new(550, (7, 30), format!("REQUIRETLS support required: {why}")))
+            }
+            // RFC 2852 §4: what cannot be held to its time is not sent on
+            Self::NeedsDeliverBy => {
+                bounced(554, (4, 7), "the server cannot be told by when the message is to be delivered")
+            }
+            Self::DeliverByTooSoon(least) => {
+                let text = format!("the server wants {least} seconds for a delivery, and fewer are left");
+                (Outcome::Bounced, Reply::new(554, (4, 7), text))
+            }
+            Self::DeliverByPassed => {
+                bounced(554, (4, 7), "the time by which the message was to be delivered has passed")
+            }
             Self::Unreadable(why) => deferred(451, (3, 0), format!("the content cannot be read: {why}")),
             Self::Inbox(why) => deferred(451, (3, 0), format!("the inbox cannot be written: {why}")),
             Self::OutOfTime => deferred(451, (4, 5), "there was no time left for the message".to_owned()),
         }
+    }
+
+    /// Whether the reply that says why is a server's own words.
+    pub(super) fn is_spoken(&self) -> bool {
+        matches!(self, Self::Refused(..))
+    }
+
+    /// The same, where it came when the whole message was out.
+    pub(super) fn unanswered(&self) -> Self {
+        Self::Unanswered(self.verdict().1.text().to_owned())
     }
 
     /// Of two failures on the way to one domain, the one that counts: while any host may work later, nothing is final.
@@ -253,6 +290,11 @@ mod tests {
             Failure::TooLarge(1),
             Failure::NeedsEightBitMime,
             Failure::NeedsSmtpUtf8,
+            Failure::NeedsBinaryMime,
+            Failure::NeedsRequireTls(String::new()),
+            Failure::NeedsDeliverBy,
+            Failure::DeliverByTooSoon(1),
+            Failure::DeliverByPassed,
             Failure::Unreadable(String::new()),
             Failure::Inbox(String::new()),
             Failure::OutOfTime,

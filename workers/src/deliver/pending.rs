@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::mx::Target;
 use super::outcome::Failure;
-use super::{Outcome, RecipientOutcome, Tried};
+use super::{Hop, Outcome, RecipientOutcome, Tried};
 
 /// A delivery, and what has become of each of its recipients so far.
 pub(super) struct Pending<'a> {
@@ -15,15 +15,44 @@ pub(super) struct Pending<'a> {
     /// Its place among the outcomes, once its attempt has begun.
     place: Option<mpsc::Permit<'a, Tried>>,
     /// One for each recipient, in their order.
-    settled: Vec<Option<(Outcome, Reply)>>,
+    settled: Vec<Option<Settled>>,
     /// When its own try began; it may have waited behind others.
     pub(super) began_at: Timestamp,
+    /// How its content goes over the session that it is in.
+    pub(super) passage: Passage,
+}
+
+/// How content goes to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Passage {
+    /// By DATA, with dots doubled.
+    Data,
+    /// By BDAT (RFC 3030), as it is.
+    Chunk,
+    /// By BDAT, in one flight with its envelope.
+    Ahead,
+}
+
+/// What became of one recipient.
+#[derive(Debug, Clone)]
+struct Settled {
+    outcome: Outcome,
+    reply: Reply,
+    spoken: bool,
+    hop: Hop,
+}
+
+impl From<&Failure> for Settled {
+    fn from(failure: &Failure) -> Self {
+        let (outcome, reply) = failure.verdict();
+        Self { outcome, reply, spoken: failure.is_spoken(), hop: Hop::End }
+    }
 }
 
 impl Pending<'_> {
     pub(super) fn new(delivery: Delivery, now: Timestamp) -> Self {
         let settled = delivery.recipients.iter().map(|_| None).collect();
-        Self { delivery, place: None, settled, began_at: now }
+        Self { delivery, place: None, settled, began_at: now, passage: Passage::Data }
     }
 
     /// The recipients that have no outcome yet, by their place.
@@ -31,22 +60,38 @@ impl Pending<'_> {
         self.settled.iter().enumerate().filter(|(_, settled)| settled.is_none()).map(|(at, _)| at)
     }
 
-    /// Sets the outcome of one recipient.
-    pub(super) fn settle(&mut self, at: usize, outcome: Outcome, reply: Reply) {
-        self.settled[at] = Some((outcome, reply));
+    /// Whether any recipient has no outcome yet.
+    pub(super) fn is_open(&self) -> bool {
+        self.open().next().is_some()
     }
 
-    /// Sets the outcome of every recipient that has none yet.
-    pub(super) fn settle_rest(&mut self, outcome: Outcome, reply: &Reply) {
-        for settled in self.settled.iter_mut().filter(|settled| settled.is_none()) {
-            *settled = Some((outcome, reply.clone()));
-        }
+    /// Sets what `failure` comes to for one recipient.
+    pub(super) fn fail_one(&mut self, at: usize, failure: &Failure) {
+        self.settled[at] = Some(failure.into());
     }
 
     /// Sets what `failure` comes to for every recipient that has no outcome yet.
     pub(super) fn fail(&mut self, failure: &Failure) {
-        let (outcome, reply) = failure.verdict();
-        self.settle_rest(outcome, &reply);
+        self.settle(&Settled::from(failure));
+    }
+
+    /// Notes that a server took the message for the recipients at `places`, in the words of `reply`.
+    pub(super) fn take(&mut self, places: &[usize], reply: &Reply, hop: Hop) {
+        let settled = Settled { outcome: Outcome::Delivered, reply: reply.clone(), spoken: true, hop };
+        for at in places {
+            self.settled[*at] = Some(settled.clone());
+        }
+    }
+
+    /// Sets an outcome that no server had a part in, for every recipient that has none yet.
+    pub(super) fn settle_here(&mut self, outcome: Outcome, reply: &Reply) {
+        self.settle(&Settled { outcome, reply: reply.clone(), spoken: false, hop: Hop::End });
+    }
+
+    fn settle(&mut self, outcome: &Settled) {
+        for settled in self.settled.iter_mut().filter(|settled| settled.is_none()) {
+            *settled = Some(outcome.clone());
+        }
     }
 }
 
@@ -69,8 +114,11 @@ pub(super) struct Reporter<'a> {
 impl<'a> Reporter<'a> {
     /// Reserves the place of `pending`, whose attempt begins now; `false` where no attempt is to begin any more.
     pub(super) async fn begin(&self, pending: &mut Pending<'a>) -> bool {
-        pending.began_at = self.clock.now();
-        pending.place = self.tried.reserve().await.ok();
+        // what is done in parts keeps its place and its beginning
+        if pending.place.is_none() {
+            pending.began_at = self.clock.now();
+            pending.place = self.tried.reserve().await.ok();
+        }
         pending.place.is_some()
     }
 
@@ -86,7 +134,7 @@ impl<'a> Reporter<'a> {
 
     /// Hands `pending` back, each of whose recipients has an outcome.
     pub(super) async fn report(&self, pending: Pending<'a>, peer: Option<&Peer>) {
-        let Pending { delivery, place, settled, began_at } = pending;
+        let Pending { delivery, place, settled, began_at, passage: _ } = pending;
         let place = match place {
             Some(place) => place,
             None => match self.tried.reserve().await {
@@ -97,9 +145,11 @@ impl<'a> Reporter<'a> {
         };
         let mut outcomes = Vec::with_capacity(settled.len());
         for (recipient, settled) in delivery.recipients.iter().zip(settled) {
-            let (outcome, reply) = settled.unwrap_or_else(|| Failure::OutOfTime.verdict());
+            let Settled { outcome, reply, spoken, hop } =
+                settled.unwrap_or_else(|| Settled::from(&Failure::OutOfTime));
             count(outcome);
-            outcomes.push(RecipientOutcome { address: recipient.address.clone(), outcome, reply });
+            let address = recipient.address.clone();
+            outcomes.push(RecipientOutcome { address, outcome, reply, spoken, hop });
         }
         let reply = deciding(&outcomes);
         tracing::debug!(message_id = %delivery.key.message, domain = %delivery.key.domain, %reply, "tried");

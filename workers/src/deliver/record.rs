@@ -1,35 +1,29 @@
 //! From what an attempt came to, to what is written down and what comes next.
 
+mod news;
+
 use std::time::Duration;
 
 use shared::job::Delivery;
 use shared::mail::{EnhancedCode, MessageId, Recipient, Reply, ReversePath, Timestamp};
 use shared::port::{DELAY_MAX, Next, RecipientState, RecipientStatus, Record};
 
-use super::{Outcome, RecipientOutcome, RetrySettings, Tried};
+pub(super) use self::news::{Event, Item, News};
+use super::{Hop, Outcome, RecipientOutcome, RetrySettings, Tried};
 use crate::limits::{REPORT_PAUSE, RETRY_GRACE};
 
 /// An attempt, judged: what is to be written, and what has to happen before and after that.
 #[derive(Debug)]
 pub(super) struct Judged {
     pub(super) record: Record,
-    /// Recipients that were given up in this attempt and whose sender is to be told first.
-    pub(super) failures: Vec<Failure>,
+    /// What the sender is to be told first, a DSN each.
+    pub(super) news: Vec<News>,
     /// When the next attempt is to be made, where a job with a delay can carry it.
     pub(super) retry_at: Option<Timestamp>,
+    /// When the message is given up.
+    pub(super) retry_until: Timestamp,
     /// How often it was tried in vain to write it, in rounds.
     pub(super) rounds: u32,
-}
-
-/// A recipient given up.
-#[derive(Debug)]
-pub(super) struct Failure {
-    /// Its place in the record's recipients.
-    pub(super) at: usize,
-    /// The reply of the last attempt; for an expired message not the one on record.
-    pub(super) last_reply: Reply,
-    /// Whether it was given up for its age.
-    pub(super) expired: bool,
 }
 
 /// Judges `tried` at `now`. `chance` spreads the next attempt.
@@ -44,34 +38,38 @@ pub(super) fn judge(
     // a recipient without an outcome must not be lost, whatever the transport did
     for recipient in delivery.recipients.iter().skip(outcomes.len()) {
         let reply = Reply::new(451, (3, 0), "the attempt ended without an outcome");
-        let address = recipient.address.clone();
-        outcomes.push(RecipientOutcome { address, outcome: Outcome::Deferred, reply });
+        let (address, outcome) = (recipient.address.clone(), Outcome::Deferred);
+        outcomes.push(RecipientOutcome { address, outcome, reply, spoken: false, hop: Hop::End });
     }
     let deferred = outcomes.iter().any(|one| one.outcome == Outcome::Deferred);
     let next_try = if deferred { settings.next_try(&delivery, now, chance) } else { None };
-    let untold = delivery.from == ReversePath::Null;
-    let mut failures = Vec::new();
+    let news = news::of(&delivery, &outcomes, next_try.is_some(), settings.notices_due(&delivery, now));
     let mut recipients = Vec::with_capacity(outcomes.len());
-    for (at, RecipientOutcome { address, outcome, reply }) in outcomes.into_iter().enumerate() {
-        let expired = outcome == Outcome::Deferred && next_try.is_none();
+    for (at, RecipientOutcome { address, outcome, reply, .. }) in outcomes.into_iter().enumerate() {
+        let mut report = None;
         let (status, reply) = match outcome {
             Outcome::Delivered => (RecipientStatus::Delivered, reply),
             Outcome::Discarded => (RecipientStatus::Discarded, reply),
-            Outcome::Deferred if !expired => (RecipientStatus::Deferred, reply),
+            Outcome::Deferred if next_try.is_some() => {
+                let recipient = delivery.recipients.get(at);
+                report =
+                    delivery.notices.latest().filter(|_| recipient.is_some_and(news::may_be_told_of_delay));
+                (RecipientStatus::Deferred, reply)
+            }
             Outcome::Deferred | Outcome::Bounced => {
-                let final_reply = if expired { expiry_reply(&reply) } else { reply.clone() };
-                let final_reply = if untold { untold_reply(&final_reply) } else { final_reply };
-                if !untold {
-                    failures.push(Failure { at, last_reply: reply, expired });
-                }
-                (RecipientStatus::Bounced, final_reply)
+                let expired = outcome == Outcome::Deferred;
+                let final_reply = if expired { settings.expiry_reply(&delivery, &reply) } else { reply };
+                let told = news.iter().any(|news| news.event == Event::Failed && news.names(at));
+                let reply = if told { final_reply } else { untold_reply(&delivery, &final_reply) };
+                (RecipientStatus::Bounced, reply)
             }
         };
-        recipients.push(RecipientState { address, status, reply: Some(reply), report: None });
+        recipients.push(RecipientState { address, status, reply: Some(reply), report });
     }
+    let retry_until = settings.expiry(&delivery);
     let mut record = Record { delivery, attempt, recipients, next: Next::Settled, forget_at: now + retain };
     let retry_at = next_try.and_then(|at| schedule(&mut record, now, at, retain));
-    Judged { record, failures, retry_at, rounds: 0 }
+    Judged { record, news, retry_at, retry_until, rounds: 0 }
 }
 
 /// Sets the next attempt at whoever is deferred. Tells when, if it is soon enough for a delayed job.
@@ -94,20 +92,35 @@ fn next_delivery(record: &Record) -> Delivery {
 }
 
 impl Judged {
-    /// Notes the DSN that tells of the failures.
-    pub(super) fn told_by(&mut self, report: MessageId) {
-        for failure in &self.failures {
-            self.record.recipients[failure.at].report = Some(report);
+    /// Notes the DSN that tells the news at `place`.
+    pub(super) fn told_by(&mut self, place: usize, report: MessageId) {
+        let news = &self.news[place];
+        for item in &news.items {
+            self.record.recipients[item.at].report = Some(report);
+        }
+        let (Event::Delayed { delay, deliver_by }, Next::Due { delivery, .. }) =
+            (news.event, &mut self.record.next)
+        else {
+            return;
+        };
+        if delay {
+            delivery.notices.delay = Some(report);
+        }
+        if deliver_by {
+            delivery.notices.deliver_by = Some(report);
         }
     }
 
-    /// Takes the failures back, because their sender could not be told: these recipients are tried once more, and
-    /// the others keep what they got.
-    pub(super) fn try_failures_again(&mut self, now: Timestamp, retain: Duration) {
-        for failure in self.failures.drain(..) {
-            let state = &mut self.record.recipients[failure.at];
+    /// Sees to it that the news at `place`, which could not be told, is told later if it can be. Whoever is given up is tried once
+    /// more, and the others keep what they got; a delay is told after the next attempt.
+    pub(super) fn untold(&mut self, place: usize, now: Timestamp, retain: Duration) {
+        if self.news[place].event != Event::Failed {
+            return;
+        }
+        for item in self.news[place].items.drain(..) {
+            let state = &mut self.record.recipients[item.at];
             state.status = RecipientStatus::Deferred;
-            state.reply = Some(failure.last_reply);
+            state.reply = Some(item.reply);
         }
         let at = self.retry_at.unwrap_or(now + REPORT_PAUSE);
         self.retry_at = schedule(&mut self.record, now, at, retain);
@@ -122,14 +135,13 @@ impl Judged {
     }
 }
 
-/// RFC 3463 §3.5: X.4.7, delivery time expired.
-fn expiry_reply(last: &Reply) -> Reply {
-    Reply::new(451, (4, 7), format!("delivery time expired; the last reply was: {last}"))
-}
-
-/// RFC 5321 §4.5.5: nobody is told of mail from the null path.
-fn untold_reply(reply: &Reply) -> Reply {
-    let text = format!("{} (the sender is null: nobody was told)", reply.text());
+/// RFC 5321 §4.5.5: nobody is told of mail from the null path; RFC 3461 §4.1: nor where NOTIFY forbids it.
+fn untold_reply(delivery: &Delivery, reply: &Reply) -> Reply {
+    let why = match delivery.from {
+        ReversePath::Null => "the sender is null: nobody was told",
+        ReversePath::Mailbox(_) => "nobody was told, as the sender asked",
+    };
+    let text = format!("{} ({why})", reply.text());
     match reply.enhanced() {
         Some(EnhancedCode(subject, detail)) => Reply::new(reply.code(), (subject, detail), text),
         None => Reply::plain(reply.code(), text),

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use shared::job::Delivery;
-use shared::mail::{Domain, Timestamp};
+use shared::mail::{ByMode, Domain, Reply, Timestamp};
 
-use crate::limits::{LAST_TRY_MARGIN, RETRY_JITTER, RETRY_LIFETIME, RETRY_PAUSE_MAX, RETRY_SCHEDULE};
+use crate::limits::{
+    DELAY_NOTICE, LAST_TRY_MARGIN, RETRY_JITTER, RETRY_LIFETIME, RETRY_PAUSE_MAX, RETRY_SCHEDULE,
+};
 
 /// When deferred mail is tried again.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +19,8 @@ pub struct RetrySettings {
     pub lifetime: Duration,
     /// By how much of itself each pause is spread to either side: 0.2 is ± 20 %.
     pub jitter: f64,
+    /// How long after its 250 the sender of a message that is still deferred is told, where NOTIFY=DELAY asks for it.
+    pub delay_notice: Duration,
     /// What is different for a destination.
     pub domains: HashMap<Domain, DomainRetry>,
 }
@@ -36,6 +40,7 @@ impl Default for RetrySettings {
             schedule: RETRY_SCHEDULE.to_vec(),
             lifetime: RETRY_LIFETIME,
             jitter: RETRY_JITTER,
+            delay_notice: DELAY_NOTICE,
             domains: HashMap::new(),
         }
     }
@@ -53,8 +58,8 @@ impl RetrySettings {
         released_at + own.unwrap_or(self.lifetime)
     }
 
-    /// When to make the attempt after `delivery`, which was deferred at `now`; `None` if that was the last one. The
-    /// last one is made at the expiry. `chance` is from 0 up to 1.
+    /// When to make the attempt after `delivery`, which was deferred at `now`; `None` if that was the last one. The last one is
+    /// made at the expiry; and one when the sender is to be told of a delay, so that what is told is true then. `chance` is from 0 up to 1.
     pub(super) fn next_try(&self, delivery: &Delivery, now: Timestamp, chance: f64) -> Option<Timestamp> {
         let expires_at = self.expiry(delivery);
         if now + LAST_TRY_MARGIN >= expires_at {
@@ -67,18 +72,63 @@ impl RetrySettings {
         let jitter = if self.jitter.is_nan() { 0.0 } else { self.jitter.clamp(0.0, 1.0) };
         let spread = 1.0 + jitter * (2.0 * chance - 1.0);
         let pause = pause.min(RETRY_PAUSE_MAX).mul_f64(spread.clamp(0.0, 2.0));
-        Some((now + pause).min(expires_at))
+        let (delay_at, deliver_by) = self.notices_at(delivery);
+        let notice =
+            [delay_at, deliver_by].into_iter().flatten().filter(|at| *at > now + LAST_TRY_MARGIN).min();
+        let next = (now + pause).min(expires_at);
+        Some(notice.map_or(next, |at| next.min(at)))
+    }
+
+    /// When the sender is to be told of a delay: because NOTIFY says so, and because a deliver-by time of mode N has passed
+    /// (RFC 2852 §4). `None` where nobody wants it, and where it was told.
+    fn notices_at(&self, delivery: &Delivery) -> (Option<Timestamp>, Option<Timestamp>) {
+        let told = &delivery.notices;
+        let wanted =
+            delivery.recipients.iter().any(|recipient| recipient.notify.is_some_and(|notify| notify.delay));
+        let delay = (wanted && told.delay.is_none()).then(|| delivery.released_at() + self.delay_notice);
+        let notified = delivery.options.deliver_by.is_some_and(|by| by.mode == ByMode::Notify);
+        let deliver_by = delivery.deliver_by().filter(|_| notified && told.deliver_by.is_none());
+        (delay, deliver_by)
+    }
+
+    /// Which of the two it is time for at `now`, if the message is still deferred then.
+    pub(super) fn notices_due(&self, delivery: &Delivery, now: Timestamp) -> (bool, bool) {
+        // an attempt that was to be made then may come a little early, as a queue counts in seconds
+        let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now + LAST_TRY_MARGIN);
+        let (delay, deliver_by) = self.notices_at(delivery);
+        (due(delay), due(deliver_by))
     }
 
     /// When `delivery` is given up. A domain's own lifetime goes before what the delivery says; the general one can only
-    /// shorten it, so that a shorter lifetime holds for what is pending too.
+    /// shorten it, so that a shorter lifetime holds for what is pending too. So does a deliver-by time of mode R.
     pub(super) fn expiry(&self, delivery: &Delivery) -> Timestamp {
+        let lifetime = self.lifetime_end(delivery);
+        returned_at(delivery).map_or(lifetime, |at| at.min(lifetime))
+    }
+
+    fn lifetime_end(&self, delivery: &Delivery) -> Timestamp {
         let configured = self.expires_at(&delivery.key.domain, delivery.released_at());
         match self.domains.get(&delivery.key.domain) {
             Some(DomainRetry { lifetime: Some(_), .. }) => configured,
             Some(_) | None => configured.min(delivery.expires_at),
         }
     }
+
+    /// What is said of a recipient whose time is up, `last` being the last reply: X.4.7, delivery time expired (RFC 3463 §3.5). By
+    /// RFC 2852 §4 it is 5.4.7 where the sender set the time.
+    pub(super) fn expiry_reply(&self, delivery: &Delivery, last: &Reply) -> Reply {
+        if returned_at(delivery).is_some_and(|at| at <= self.lifetime_end(delivery)) {
+            let text = format!("the time the sender set for the delivery is up; the last reply was: {last}");
+            return Reply::new(554, (4, 7), text);
+        }
+        Reply::new(451, (4, 7), format!("delivery time expired; the last reply was: {last}"))
+    }
+}
+
+/// When the sender wants the message back (RFC 2852, mode R).
+fn returned_at(delivery: &Delivery) -> Option<Timestamp> {
+    delivery.options.deliver_by.filter(|by| by.mode == ByMode::Return)?;
+    delivery.deliver_by()
 }
 
 #[cfg(test)]

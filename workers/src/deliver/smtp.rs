@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 
 pub(super) use content::{Packs, ends_early, unreadable};
 use session::Session;
-use tls::Opportunistic;
+use tls::{Assurance, Tls};
 pub(super) use transaction::Desk;
 use transaction::End;
 
@@ -29,7 +29,7 @@ use super::pending::{Peer, Pending};
 /// Takes each of `queue` to one of `targets`, and hands each back.
 pub(super) async fn deliver<'a>(
     settings: &TransportSettings,
-    tls: &Opportunistic,
+    tls: (&Tls, Assurance),
     mut targets: Targets<'_>,
     mut queue: VecDeque<Pending<'a>>,
     desk: &mut Desk<'a>,

@@ -12,13 +12,13 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use shared::job::{DeliverJob, Delivery, Job};
 use shared::port::{Claim, Clock, Deliveries, Ids, Queue, Spool};
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, Sender};
 use tokio_util::sync::CancellationToken;
 
 use self::claims::Todo;
 use self::groups::{Group, Groups};
 use self::recorder::Recorded;
+use super::permits::Permits;
 use super::{RetrySettings, Route, Routes, Transport, Tried};
 use crate::limits::{CONNECTIONS_MAX, FAILED_PAUSE, HELD_PAUSE, LEASE, RECORDS_MAX, RETAIN};
 use crate::{Stage, Verdict};
@@ -79,7 +79,7 @@ pub struct Deliver {
     settings: DeliverSettings,
     ports: DeliverPorts,
     transport: Arc<dyn Transport>,
-    connections: Semaphore,
+    connections: Permits,
     drain: CancellationToken,
 }
 
@@ -94,7 +94,7 @@ struct Run {
 impl Deliver {
     /// A stage that sends by `transport`.
     pub fn new(settings: DeliverSettings, ports: DeliverPorts, transport: Arc<dyn Transport>) -> Self {
-        let connections = Semaphore::new(settings.connections.clamp(1, Semaphore::MAX_PERMITS));
+        let connections = Permits::new(settings.connections.max(1));
         Self { settings, ports, transport, connections, drain: CancellationToken::new() }
     }
 
@@ -144,7 +144,7 @@ impl Deliver {
         Verdict::Again { after }
     }
 
-    /// Hands each group to the transport, as many at a time as there are connections to have.
+    /// Hands each group to the transport, as many at a time as there are connections to have, the most urgent first.
     async fn send(&self, run: &Run, groups: &Groups<'_>, loads: Vec<Vec<Delivery>>, tried: Sender<Tried>) {
         let sending = groups.iter().zip(loads).map(|(group, load)| self.send_group(run, group, load, &tried));
         sending.collect::<FuturesUnordered<_>>().collect::<()>().await;
@@ -154,7 +154,7 @@ impl Deliver {
         let _permit = tokio::select! {
             biased;
             () = run.stop.cancelled() => return,
-            permit = self.connections.acquire() => permit,
+            permit = self.connections.acquire(group.priority) => permit,
         };
         self.transport.attempt(group.rule, load, tried).await;
     }

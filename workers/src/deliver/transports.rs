@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use rustls::pki_types::CertificateDer;
 use shared::job::Delivery;
-use shared::mail::Reply;
+use shared::mail::{ByMode, Domain, Reply, Timestamp};
 use shared::port::{Clock, Ids, Resolver, Spool};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,7 @@ use super::inbox::Inbox;
 use super::mx::Targets;
 use super::outcome::Failure;
 use super::pending::{Pending, Reporter};
-use super::smtp::tls::Opportunistic;
+use super::smtp::tls::{Assurance, Tls};
 use super::smtp::{self, Desk, Packs};
 use super::{ClientLimits, Outcome, Route, Rule, Transport, Tried};
 
@@ -30,8 +31,20 @@ pub struct TransportSettings {
     pub allow_private_addresses: bool,
     /// The folder of the inbox route.
     pub inbox: Option<PathBuf>,
+    /// Who vouches for the certificates of servers, where they are verified.
+    pub trust: TrustAnchors,
     /// Times, sizes and counts.
     pub limits: ClientLimits,
+}
+
+/// Whose word on a server's name is taken.
+#[derive(Debug, Clone, Default)]
+pub enum TrustAnchors {
+    /// Those whom this system trusts.
+    #[default]
+    System,
+    /// These and no others.
+    These(Vec<CertificateDer<'static>>),
 }
 
 impl Default for TransportSettings {
@@ -41,6 +54,7 @@ impl Default for TransportSettings {
             port: 25,
             allow_private_addresses: false,
             inbox: None,
+            trust: TrustAnchors::default(),
             limits: ClientLimits::default(),
         }
     }
@@ -64,7 +78,7 @@ pub struct TransportPorts {
 pub struct Transports {
     settings: Arc<TransportSettings>,
     ports: TransportPorts,
-    tls: Opportunistic,
+    tls: Tls,
     inbox: Option<Arc<Inbox>>,
     cut: CancellationToken,
 }
@@ -73,8 +87,9 @@ impl Transports {
     /// Transports that behave as `settings` say.
     pub fn new(settings: TransportSettings, ports: TransportPorts) -> Self {
         let inbox = settings.inbox.clone().map(|folder| Arc::new(Inbox::new(folder)));
+        let tls = Tls::new(settings.trust.clone());
         let (settings, cut) = (Arc::new(settings), CancellationToken::new());
-        Self { settings, ports, tls: Opportunistic::new(), inbox, cut }
+        Self { settings, ports, tls, inbox, cut }
     }
 
     /// Once `cut` is cancelled, no server is waited for any more: each has taken too long, and what was under way comes to what it
@@ -98,16 +113,19 @@ impl Transport for Transports {
             until: now + self.settings.limits.call,
             cut: self.cut.clone(),
         };
-        let queue: VecDeque<Pending<'_>> =
-            deliveries.into_iter().map(|delivery| Pending::new(delivery, now)).collect();
+        let queue = deliveries.into_iter().map(|delivery| Pending::new(delivery, now));
+        let (late, queue): (VecDeque<_>, VecDeque<_>) =
+            queue.partition(|pending: &Pending<'_>| is_late(&pending.delivery, now));
+        desk.reporter.fail(late, &Failure::DeliverByPassed, None).await;
         match rule.route {
-            Route::Mx => match Targets::of_domain(&self.settings, &self.ports, &domain).await {
-                Ok(targets) => self.deliver(targets, queue, &mut desk).await,
-                Err(failure) => desk.reporter.fail(queue, &failure, None).await,
-            },
-            Route::SmartHost { host, port } => {
-                let targets = Targets::of_smart_host(&self.settings, &self.ports, host, *port);
-                self.deliver(targets, queue, &mut desk).await;
+            Route::Mx | Route::SmartHost { .. } => {
+                // REQUIRETLS is of a message, and TLS of a session
+                let (required, plain): (VecDeque<_>, VecDeque<_>) =
+                    queue.into_iter().partition(|pending| pending.delivery.options.require_tls);
+                for (assurance, queue) in [(Assurance::Required, required), (Assurance::Opportunistic, plain)]
+                {
+                    self.send(rule.route, &domain, assurance, queue, &mut desk).await;
+                }
             }
             Route::Inbox => self.keep(queue, &mut desk).await,
             Route::Discard => discard(rule.pattern, queue, &desk).await,
@@ -115,10 +133,44 @@ impl Transport for Transports {
     }
 }
 
+/// Whether the time has passed after which the message is to be returned (RFC 2852 §4).
+fn is_late(delivery: &Delivery, now: Timestamp) -> bool {
+    let returned = delivery.options.deliver_by.is_some_and(|by| by.mode == ByMode::Return);
+    returned && delivery.deliver_by().is_some_and(|by| by <= now)
+}
+
 impl Transports {
-    async fn deliver<'a>(&self, targets: Targets<'_>, queue: VecDeque<Pending<'a>>, desk: &mut Desk<'a>) {
-        // a future of many layers: on the heap, so that whoever waits for it stays small
-        Box::pin(smtp::deliver(&self.settings, &self.tls, targets, queue, desk)).await;
+    /// Takes `queue` to the hosts of `domain`, or to the smart host.
+    async fn send<'a>(
+        &self,
+        route: &Route,
+        domain: &Domain,
+        assurance: Assurance,
+        queue: VecDeque<Pending<'a>>,
+        desk: &mut Desk<'a>,
+    ) {
+        if queue.is_empty() {
+            return;
+        }
+        let targets = match route {
+            Route::SmartHost { host, port } => {
+                Ok(Targets::of_smart_host(&self.settings, &self.ports, host, *port))
+            }
+            Route::Mx | Route::Inbox | Route::Discard => {
+                Targets::of_domain(&self.settings, &self.ports, domain).await
+            }
+        };
+        match targets {
+            Ok(targets) if assurance == Assurance::Required && !targets.are_authentic() => {
+                let why = "DNSSEC does not prove the MX records of the recipient's domain".to_owned();
+                desk.reporter.fail(queue, &Failure::NeedsRequireTls(why), None).await;
+            }
+            // a future of many layers: on the heap, so that whoever waits for it stays small
+            Ok(targets) => {
+                Box::pin(smtp::deliver(&self.settings, (&self.tls, assurance), targets, queue, desk)).await;
+            }
+            Err(failure) => desk.reporter.fail(queue, &failure, None).await,
+        }
     }
 
     async fn keep<'a>(&self, queue: VecDeque<Pending<'a>>, desk: &mut Desk<'a>) {
@@ -133,7 +185,7 @@ impl Transports {
             match kept {
                 Ok(()) => {
                     let reply = Reply::new(250, (0, 0), "kept in the inbox");
-                    pending.settle_rest(Outcome::Delivered, &reply);
+                    pending.settle_here(Outcome::Delivered, &reply);
                 }
                 Err(failure) => pending.fail(&failure),
             }
@@ -145,7 +197,7 @@ impl Transports {
 async fn discard<'a>(pattern: &str, queue: VecDeque<Pending<'a>>, desk: &Desk<'a>) {
     let reply = Reply::new(250, (0, 0), format!("discarded by route \"{pattern}\""));
     for mut pending in queue {
-        pending.settle_rest(Outcome::Discarded, &reply);
+        pending.settle_here(Outcome::Discarded, &reply);
         desk.reporter.report(pending, None).await;
     }
 }

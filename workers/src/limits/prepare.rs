@@ -30,6 +30,10 @@ pub const AGAIN_AFTER_BROKEN: Duration = Duration::from_secs(1);
 /// How much longer than its messages live a prepared pack is remembered.
 pub const FORGET_AFTER_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Octets that a delivery takes in JSON beside its texts, at most: names, numbers, punctuation.
-pub const DELIVERY_OCTETS: usize = 640;
+pub const DELIVERY_OCTETS: usize = 960;
 /// Octets that a recipient takes in JSON beside its address.
 pub const RECIPIENT_OCTETS: usize = 16;
+/// Octets that NOTIFY of a recipient takes in JSON.
+pub const NOTIFY_OCTETS: usize = 64;
+/// Octets that ORCPT of a recipient takes in JSON beside its texts.
+pub const ORIGINAL_OCTETS: usize = 48;

@@ -50,6 +50,8 @@ pub(super) struct Scan<'a> {
     pub(super) date: bool,
     /// There is a Message-ID field.
     pub(super) message_id: bool,
+    /// There is a `TLS-Required: No` (RFC 8689 §5).
+    pub(super) tls_not_required: bool,
     /// The message begins with its body: not with a field, nor with the empty line that ends the fields.
     pub(super) opens_with_body: bool,
     malformed: bool,
@@ -78,6 +80,9 @@ impl<'a> Scan<'a> {
                 4 if field.is("Date") => scan.date = true,
                 7 if field.is("Subject") => scan.subject = scan.subject.or(Some(field.value)),
                 10 if field.is("Message-ID") => scan.message_id = true,
+                12 if field.is("TLS-Required") => {
+                    scan.tls_not_required = field.value.trim_ascii().eq_ignore_ascii_case(b"no");
+                }
                 _ => {}
             }
         }
@@ -180,6 +185,16 @@ mod tests {
         assert_eq!(subject(&format!("Subject: {}\r\n", "x".repeat(300))).len(), 120);
         assert_eq!(subject(&format!("Subject: {}\r\n", "\u{fc}".repeat(9000))).chars().count(), 120);
         assert_eq!(subject("To: x\r\n"), "");
+    }
+
+    #[test]
+    fn that_tls_is_not_required_is_read_from_its_field() {
+        let read = |section: &str| Scan::of(section.as_bytes(), true).tls_not_required;
+        assert!(read("From: a@b.c\r\nTLS-Required: No\r\n") && read("tls-required:\r\n NO\r\n"));
+        for section in ["", "TLS-Required: Yes\r\n", "TLS-Required: No really\r\n", "X-TLS-Required: No\r\n"]
+        {
+            assert!(!read(section), "{section}");
+        }
     }
 
     #[test]

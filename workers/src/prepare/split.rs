@@ -1,14 +1,17 @@
-//! From messages to jobs: by tenant and destination, as few jobs as hold them.
+//! From messages to jobs: by urgency, tenant and destination, as few jobs as hold them.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
-use shared::job::{DELIVERIES_MAX, DeliverJob, Delivery, DeliveryKey, JOB_OCTETS_MAX, Job, RECIPIENTS_MAX};
+use shared::job::{
+    DELIVERIES_MAX, DeliverJob, Delivery, DeliveryKey, JOB_OCTETS_MAX, Job, Notices, RECIPIENTS_MAX,
+};
 use shared::mail::{Domain, Recipient, Timestamp};
 use shared::port::Outgoing;
 
 use super::Prepared;
 use crate::deliver::priority;
-use crate::limits::prepare::{DELIVERY_OCTETS, RECIPIENT_OCTETS};
+use crate::limits::prepare::{DELIVERY_OCTETS, NOTIFY_OCTETS, ORIGINAL_OCTETS, RECIPIENT_OCTETS};
 
 /// One delivery to be: some recipients of one message at one domain.
 struct Slot {
@@ -42,16 +45,20 @@ impl<'a> Jobs<'a> {
         for (message, prepared) in prepared.iter_mut().enumerate() {
             let shared = octets_shared(prepared);
             split(std::mem::take(&mut prepared.message.envelope.recipients), |part, recipients| {
-                let octets = recipients.iter().map(|to| json_octets(to.address.as_str()) + RECIPIENT_OCTETS);
+                let octets = recipients.iter().map(recipient_octets);
                 let octets = shared + octets.sum::<usize>();
                 slots.push(Slot { message, part, recipients, octets });
             });
         }
-        let tenant = |slot: &Slot| &prepared[slot.message].message.tenant;
+        // what is urgent goes first, and is in no job with what is not (RFC 6710)
+        let kind = |slot: &Slot| {
+            let message = &prepared[slot.message].message;
+            (Reverse(message.envelope.options.priority), &message.tenant)
+        };
         slots.sort_by(|a, b| {
-            (tenant(a), a.domain(), a.message, a.part).cmp(&(tenant(b), b.domain(), b.message, b.part))
+            (kind(a), a.domain(), a.message, a.part).cmp(&(kind(b), b.domain(), b.message, b.part))
         });
-        let mut sizes = sizes(&slots, |a, b| tenant(a) == tenant(b));
+        let mut sizes = sizes(&slots, |a, b| kind(a) == kind(b));
         sizes.reverse();
         Self { prepared, slots: slots.into_iter().peekable(), sizes, lifetime, check }
     }
@@ -105,6 +112,7 @@ fn delivery(prepared: &Prepared, part: u16, recipients: Vec<Recipient>, expires_
         attempt: 1,
         accepted_at: message.received_at,
         expires_at,
+        notices: Notices::default(),
     }
 }
 
@@ -128,16 +136,16 @@ fn split(mut recipients: Vec<Recipient>, mut each: impl FnMut(u16, Vec<Recipient
 }
 
 /// How many slots each job takes. Slots of one destination are kept together where one job can hold them.
-fn sizes(slots: &[Slot], same_tenant: impl Fn(&Slot, &Slot) -> bool) -> Vec<usize> {
+fn sizes(slots: &[Slot], same_kind: impl Fn(&Slot, &Slot) -> bool) -> Vec<usize> {
     let mut sizes = Vec::new();
     let (mut count, mut octets) = (0, 0);
     let fits = |count: usize, octets: usize| count <= DELIVERIES_MAX && octets <= JOB_OCTETS_MAX;
     let mut previous: Option<&Slot> = None;
-    for group in slots.chunk_by(|a, b| same_tenant(a, b) && a.domain() == b.domain()) {
+    for group in slots.chunk_by(|a, b| same_kind(a, b) && a.domain() == b.domain()) {
         let group_octets = group.iter().map(|slot| slot.octets).sum::<usize>();
-        let tenant_ends = previous.is_some_and(|previous| !same_tenant(previous, &group[0]));
+        let kind_ends = previous.is_some_and(|previous| !same_kind(previous, &group[0]));
         let together = fits(group.len(), group_octets);
-        if count > 0 && (tenant_ends || (together && !fits(count + group.len(), octets + group_octets))) {
+        if count > 0 && (kind_ends || (together && !fits(count + group.len(), octets + group_octets))) {
             sizes.push(std::mem::take(&mut count));
             octets = 0;
         }
@@ -157,10 +165,21 @@ fn sizes(slots: &[Slot], same_tenant: impl Fn(&Slot, &Slot) -> bool) -> Vec<usiz
     sizes
 }
 
+/// What a recipient takes in JSON.
+fn recipient_octets(to: &Recipient) -> usize {
+    let notify = if to.notify.is_some() { NOTIFY_OCTETS } else { 0 };
+    let original = to
+        .original
+        .as_ref()
+        .map_or(0, |original| json_octets(&original.kind) + json_octets(&original.address) + ORIGINAL_OCTETS);
+    json_octets(to.address.as_str()) + RECIPIENT_OCTETS + notify + original
+}
+
 /// What every delivery of a message takes in JSON, but for its recipients.
 fn octets_shared(prepared: &Prepared) -> usize {
     let Prepared { message, prefix, subject, signed, .. } = prepared;
     DELIVERY_OCTETS
+        + message.envelope.options.envid.as_deref().map_or(0, json_octets)
         + [prefix.as_str(), subject, message.envelope.from.as_str(), &message.tenant.0]
             .into_iter()
             .chain(signed.iter().map(String::as_str))

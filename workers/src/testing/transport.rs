@@ -9,7 +9,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::watch;
 
 use super::{FakeDeliveries, Gate};
-use crate::deliver::{Outcome, RecipientOutcome, Rule, Transport, Tried};
+use crate::deliver::{Hop, Outcome, RecipientOutcome, Rule, Transport, Tried};
 
 /// Servers that answer by the local part: `ok…`, `later…`, `never…`, `gone…` (discarded); `flaky…` is deferred once. Mail to
 /// a domain with `slow` waits until it is let through.
@@ -58,7 +58,15 @@ impl FakeTransport {
             *self.taken.lock().unwrap().entry(address.clone()).or_default() += 1;
             (Outcome::Delivered, Reply::new(250, (0, 0), "taken"))
         };
-        RecipientOutcome { address: address.clone(), outcome, reply }
+        // mail to a domain with `dsn` or `inbox` ends up there
+        let domain = delivery.key.domain.as_str();
+        let hop = match outcome {
+            Outcome::Delivered if !domain.contains("inbox") => {
+                Hop::Server { dsn: domain.contains("dsn"), deliver_by: false }
+            }
+            Outcome::Delivered | Outcome::Deferred | Outcome::Bounced | Outcome::Discarded => Hop::End,
+        };
+        RecipientOutcome { address: address.clone(), outcome, reply, spoken: true, hop }
     }
 }
 

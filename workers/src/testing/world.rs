@@ -59,9 +59,15 @@ impl World {
 
     /// A worker that has just started.
     pub(crate) fn worker(&self) -> Deliver {
+        self.worker_with(DeliverSettings::default().connections)
+    }
+
+    /// The same, with so many connections to have.
+    pub(crate) fn worker_with(&self, connections: usize) -> Deliver {
         let mut routes = Routes::new(Route::Mx);
         routes.add("*.smart.example", "smtp://relay.example:25".parse().unwrap()).unwrap();
-        let settings = DeliverSettings { hostname: "edge.example".to_owned(), routes, ..Default::default() };
+        let hostname = "edge.example".to_owned();
+        let settings = DeliverSettings { hostname, routes, connections, ..Default::default() };
         // no two workers draw the same numbers
         let seed = 0x9e37_79b9_7f4a_7c15 ^ self.workers.fetch_add(2, Ordering::Relaxed);
         let ports = DeliverPorts {
@@ -122,6 +128,27 @@ impl World {
         panic!("something is never settled");
     }
 
+    /// Lets a minute pass, and does what is due.
+    pub(crate) async fn advance_and_run(&self) {
+        self.clock.advance(Duration::from_secs(60));
+        self.sweep(SweepSettings::default()).run_once().await;
+        while let Some(body) = self.outbound.take() {
+            self.run_until_done(&body).await;
+        }
+    }
+
+    /// The actions that the DSNs tell of, a word a recipient, sorted.
+    pub(crate) fn actions(&self) -> Vec<String> {
+        let mut actions = Vec::new();
+        for report in self.reports() {
+            let text = String::from_utf8_lossy(&report).into_owned();
+            let lines = text.lines().filter_map(|line| line.strip_prefix("Action: "));
+            actions.extend(lines.map(str::to_owned));
+        }
+        actions.sort();
+        actions
+    }
+
     /// What became of each recipient of the delivery to `domain`.
     pub(crate) fn statuses(&self, domain: &str) -> Vec<RecipientStatus> {
         let state = self.deliveries.state(&key(domain)).expect("an attempt is on record");
@@ -168,5 +195,6 @@ pub(crate) fn delivery(domain: &str, names: &[&str]) -> Delivery {
         attempt: 1,
         accepted_at: START,
         expires_at: START + Duration::from_secs(5 * 24 * 3600),
+        notices: Default::default(),
     }
 }

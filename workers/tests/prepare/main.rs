@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use shared::job::Delivery;
-use shared::mail::{Client, ContentFacts, Envelope, MailOptions, Mailbox, PackId, ReversePath, TenantId};
+use shared::mail::{
+    Client, ContentFacts, Envelope, MailOptions, Mailbox, Notify, OriginalRecipient, PackId, ReversePath,
+    TenantId,
+};
 use shared::pack::{NewMessage, StreamedPack};
 use workers::dkim::{Verification, verify};
 use workers::{Stage, Verdict};
@@ -348,4 +351,50 @@ async fn keys_are_not_read_for_each_message_and_a_lost_key_holds_no_mail() {
         assert!(job.deliveries.iter().all(|one| one.signed == ["e1._domainkey.example.com"]));
     }
     assert_eq!(edge.keys.calls("get"), 2);
+}
+
+#[tokio::test]
+async fn what_is_urgent_goes_first_and_is_in_no_job_with_what_is_not() {
+    let edge = Edge::new().await;
+    let at = |priority: i8, to: &str| {
+        let mut message = submission(&[to]);
+        message.envelope.options.priority = priority;
+        (message, &b"From: a@example.com\r\n\r\n"[..])
+    };
+    let mail = vec![at(0, "a@a.example"), at(-3, "b@a.example"), at(5, "c@z.example"), at(0, "d@b.example")];
+    let pack = edge.put("mixed", mail).await;
+    assert_eq!(edge.run(pack).await, Verdict::Done);
+    let jobs = edge.jobs();
+    let priorities: Vec<Vec<i8>> =
+        jobs.iter().map(|job| job.deliveries.iter().map(|one| one.options.priority).collect()).collect();
+    assert_eq!(priorities, [vec![5], vec![0, 0], vec![-3]]);
+}
+
+#[tokio::test]
+async fn that_tls_is_not_required_is_noted_unless_the_envelope_requires_it() {
+    for require_tls in [false, true] {
+        let edge = Edge::new().await;
+        let mut message = submission(&["b@example.net"]);
+        message.envelope.options.require_tls = require_tls;
+        let delivery = edge.one(message, b"From: a@example.com\r\nTLS-Required: No\r\n\r\n").await;
+        assert_eq!(delivery.content.tls_not_required, !require_tls);
+    }
+}
+
+#[tokio::test]
+async fn jobs_have_room_for_all_that_senders_ask_for() {
+    let edge = Edge::new().await;
+    let to: Vec<String> = (0..100).map(|n| format!("{n}@example.net")).collect();
+    let mut message = submission(&to.iter().map(String::as_str).collect::<Vec<_>>());
+    message.envelope.options.envid = Some("\"".repeat(100));
+    for recipient in &mut message.envelope.recipients {
+        recipient.notify = Some(Notify { success: true, failure: true, delay: true });
+        let address = "\"".repeat(500);
+        recipient.original = Some(OriginalRecipient { kind: "rfc822".to_owned(), address });
+    }
+    let mail = (0..8).map(|_| (message.clone(), &b"From: a@example.com\r\n\r\n"[..])).collect();
+    let pack = edge.put("wordy", mail).await;
+    assert_eq!(edge.run(pack).await, Verdict::Done);
+    // that none is too long is asserted where they are read
+    assert_eq!(edge.jobs().iter().map(|job| job.deliveries.len()).sum::<usize>(), 8);
 }

@@ -14,8 +14,8 @@ use shared::port::{Attempt, BATCH_MAX, Clock, Deliveries, Depth, Outgoing, Queue
 use shared::testkit::{Faults, Faulty, ManualClock, SeededIds, TempStores, samples};
 use tokio::sync::mpsc::Sender;
 use workers::deliver::{
-    Deliver, DeliverPorts, DeliverSettings, Outcome, RecipientOutcome, RetrySettings, Route, Routes, Rule,
-    Transport, Tried,
+    Deliver, DeliverPorts, DeliverSettings, Hop, Outcome, RecipientOutcome, RetrySettings, Route, Routes,
+    Rule, Transport, Tried,
 };
 use workers::prepare::{Prepare, PreparePorts, PrepareSettings};
 use workers::sweep::{Sweep, SweepPorts, SweepReport, SweepSettings};
@@ -199,7 +199,7 @@ impl Transport for Remote {
                 if outcome == Outcome::Delivered {
                     *self.taken.lock().unwrap().entry(address.clone()).or_default() += 1;
                 }
-                RecipientOutcome { address, outcome, reply: reply.clone() }
+                RecipientOutcome { address, outcome, reply: reply.clone(), spoken: true, hop: Hop::End }
             });
             let outcomes = outcomes.collect();
             let attempt = attempt(&delivery, rule.route, self.clock.as_ref(), reply);

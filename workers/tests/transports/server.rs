@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
@@ -134,6 +134,10 @@ impl Talk {
             let line = line.trim_end().to_owned();
             let verb = line.split(' ').next().unwrap().to_ascii_uppercase();
             self.seen.lock().unwrap().commands.push(line.clone());
+            if verb == "BDAT" {
+                let chunk = read_chunk(&line, &mut stream).await?;
+                self.seen.lock().unwrap().contents.push(chunk);
+            }
             let mut act = self.decide(&verb, &line);
             if let Act::Wait(text) = act {
                 owed += &text;
@@ -217,6 +221,14 @@ async fn perform<S: AsyncWrite + Unpin>(act: Act, stream: &mut S) -> Option<()> 
 #[expect(clippy::disallowed_methods, reason = "a slow server is what the test is about")]
 async fn pause(span: Duration) {
     tokio::time::sleep(span).await;
+}
+
+/// The octets behind a BDAT, which follow whatever is answered (RFC 3030 §2).
+async fn read_chunk<S: AsyncRead + Unpin>(line: &str, stream: &mut BufReader<S>) -> Option<String> {
+    let size: usize = line.split(' ').nth(1)?.parse().ok()?;
+    let mut chunk = vec![0; size];
+    stream.read_exact(&mut chunk).await.ok()?;
+    Some(String::from_utf8(chunk).unwrap())
 }
 
 async fn read_content<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> Option<String> {

@@ -18,7 +18,7 @@ use shared::testkit::{Faults, Faulty, SeededIds, ZoneResolver};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use workers::deliver::{
-    ClientLimits, Outcome, Route, Rule, TransportPorts, TransportSettings, Transports, Tried,
+    ClientLimits, Outcome, Route, Rule, TransportPorts, TransportSettings, Transports, Tried, TrustAnchors,
 };
 
 pub struct World {
@@ -54,6 +54,7 @@ impl World {
             port,
             allow_private_addresses: true,
             inbox: None,
+            trust: TrustAnchors::These(Vec::new()),
             limits,
         };
         let folder = tempfile::tempdir().unwrap();
@@ -141,6 +142,7 @@ impl World {
             attempt: 3,
             accepted_at: Timestamp::from_millis(0),
             expires_at: Timestamp::from_millis(1),
+            notices: Default::default(),
         }
     }
 

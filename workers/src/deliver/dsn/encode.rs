@@ -1,10 +1,9 @@
 //! What others wrote, made fit to stand in a report.
 
-use std::fmt::Write;
+use shared::mail::{Mailbox, OriginalRecipient};
 
-use shared::mail::Mailbox;
-
-use crate::limits::{FOLD_OCTETS, LINE_OCTETS_MAX, QUOTED_LINE_OCTETS_MAX};
+use super::super::text::utf8_address;
+use crate::limits::{DSN_REPLY_CHARS_MAX, FOLD_OCTETS, LINE_OCTETS_MAX, QUOTED_LINE_OCTETS_MAX};
 
 /// `text` on one line of at most `chars_max` characters: a line end becomes ` / `, any other control character `?`.
 pub(super) fn clean(text: &str, chars_max: usize) -> String {
@@ -49,37 +48,64 @@ pub(super) fn fold(field: &str) -> String {
     out
 }
 
-/// The address with its type, for Final-Recipient (RFC 3464 §2.3.2); in ASCII, by RFC 6533 §3, where it is not.
-pub(super) fn typed_address(address: &Mailbox) -> String {
-    if address.is_ascii() {
-        return format!("rfc822; {address}");
-    }
-    let mut out = String::from("utf-8; ");
-    for char in address.as_str().chars() {
-        match char {
-            '+' | '=' | '\\' => write!(out, "\\x{{{:02X}}}", u32::from(char)),
-            '!'..='~' => write!(out, "{char}"),
-            char => write!(out, "\\x{{{:02X}}}", u32::from(char)),
-        }
-        .expect("a string takes everything");
-    }
-    out
+/// The address without UTF-8: with A-labels, where only its domain has any. `None` where its local part does.
+pub(super) fn in_ascii(address: &Mailbox) -> Option<String> {
+    let local = Some(address.local_part()).filter(|local| local.is_ascii())?;
+    let given = address.is_ascii().then(|| address.as_str().to_owned());
+    Some(given.unwrap_or_else(|| format!("{local}@{}", address.domain())))
 }
 
-/// Whether `body` can stand in a message as it is (RFC 2045 §2.7).
-pub(super) fn is_seven_bit(body: &[u8]) -> bool {
+/// The address with its type, for Final-Recipient (RFC 3464 §2.3.2); in ASCII, by RFC 6533 §3, where it is not.
+pub(super) fn typed_address(address: &Mailbox) -> String {
+    match in_ascii(address) {
+        Some(address) => format!("rfc822; {address}"),
+        None => format!("utf-8; {}", utf8_address(address.as_str(), false)),
+    }
+}
+
+/// What ORCPT said, for Original-Recipient (RFC 3464 §2.3.1).
+pub(super) fn typed_original(original: &OriginalRecipient) -> String {
+    let OriginalRecipient { kind, address } = original;
+    let address = if kind.eq_ignore_ascii_case("utf-8") {
+        utf8_address(address, false)
+    } else {
+        clean_ascii(address, DSN_REPLY_CHARS_MAX)
+    };
+    format!("{}; {address}", clean_ascii(kind, DSN_REPLY_CHARS_MAX))
+}
+
+/// How octets stand in a message as they are (RFC 2045 §2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// 7bit.
+    SevenBit,
+    /// 8bit.
+    EightBit,
+}
+
+impl Encoding {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::SevenBit => "7bit",
+            Self::EightBit => "8bit",
+        }
+    }
+}
+
+/// How `body` can stand in a message as it is, if it can: its lines end with CRLF and are not too long, and it has no NUL.
+pub(super) fn encoding(body: &[u8]) -> Option<Encoding> {
     let mut line = 0;
     let mut bytes = body.iter().copied().peekable();
     while let Some(byte) = bytes.next() {
         line += 1;
         match byte {
             b'\r' if bytes.next_if_eq(&b'\n').is_some() => line = 0,
-            0 | b'\r' | b'\n' | 128.. => return false,
-            _ if line > LINE_OCTETS_MAX => return false,
+            0 | b'\r' | b'\n' => return None,
+            _ if line > LINE_OCTETS_MAX => return None,
             _ => {}
         }
     }
-    true
+    Some(if body.is_ascii() { Encoding::SevenBit } else { Encoding::EightBit })
 }
 
 /// `body` as quoted-printable (RFC 2045 §6.7); CRLF stays a line end.

@@ -1,10 +1,16 @@
-//! The report as a message: multipart/report (RFC 6522) of a text, message/delivery-status (RFC 3464) and the original's header.
+//! The report as a message: multipart/report (RFC 6522) of a text, message/delivery-status (RFC 3464) and what is returned of the
+//! original.
 
 use shared::job::Delivery;
-use shared::mail::{Mailbox, PackId, Reply, Status, Timestamp};
+use shared::mail::header::split;
+use shared::mail::{PackId, Recipient, Reply, Status, Timestamp};
 use shared::port::Attempt;
 
-use super::encode::{clean_ascii, fold, is_seven_bit, quoted_printable, typed_address};
+use super::super::record::Event;
+use super::encode::{
+    Encoding, clean_ascii, encoding, fold, in_ascii, quoted_printable, typed_address, typed_original,
+};
+use super::original::Returned;
 use super::text;
 use crate::limits::DSN_REPLY_CHARS_MAX;
 
@@ -17,16 +23,20 @@ pub(super) struct Report<'a> {
     pub(super) now: Timestamp,
     pub(super) delivery: &'a Delivery,
     pub(super) attempt: &'a Attempt,
-    pub(super) failed: Vec<Failed<'a>>,
-    pub(super) header: Option<&'a [u8]>,
+    pub(super) event: Event,
+    pub(super) rows: Vec<Row<'a>>,
+    pub(super) retry_until: Timestamp,
+    pub(super) returned: Returned,
 }
 
-/// A recipient who does not get the message.
-pub(super) struct Failed<'a> {
-    pub(super) address: &'a Mailbox,
+/// A recipient, and what became of it.
+pub(super) struct Row<'a> {
+    pub(super) recipient: &'a Recipient,
     pub(super) status: Status,
     /// The last reply.
     pub(super) reply: &'a Reply,
+    /// Whether that is a server's.
+    pub(super) spoken: bool,
     /// Whether time ran out.
     pub(super) expired: bool,
 }
@@ -38,14 +48,20 @@ impl Report<'_> {
         out.extend_from_slice(b"\r\nThis is a report in several parts (RFC 6522).\r\n");
         self.part(&mut out, "text/plain; charset=utf-8", text::explain(self).as_bytes());
         self.part(&mut out, "message/delivery-status", self.delivery_status().as_bytes());
-        if let Some(header) = self.header {
-            // RFC 6533 §6 for UTF-8; other octets over 127 have no type of their own
-            let global = !header.is_ascii() && std::str::from_utf8(header).is_ok();
-            self.part(
-                &mut out,
-                if global { "message/global-headers" } else { "text/rfc822-headers" },
-                header,
-            );
+        // RFC 6533 §6 for UTF-8; other octets over 127 have no type of their own
+        let is_global = |header: &[u8]| !header.is_ascii() && std::str::from_utf8(header).is_ok();
+        match &self.returned {
+            Returned::Nothing => {}
+            Returned::Header { octets, .. } => {
+                let global = is_global(octets);
+                let kind = if global { "message/global-headers" } else { "text/rfc822-headers" };
+                self.part(&mut out, kind, octets);
+            }
+            Returned::Full { octets, encoding } => {
+                let global = is_global(split(octets).0);
+                let kind = if global { "message/global" } else { "message/rfc822" };
+                self.part_as_is(&mut out, kind, *encoding, octets);
+            }
         }
         out.extend_from_slice(format!("--{}--\r\n", self.boundary).as_bytes());
         out
@@ -53,74 +69,105 @@ impl Report<'_> {
 
     fn header(&self) -> String {
         let Self { hostname, id, boundary, now, delivery, .. } = self;
-        let reply_to = self.header.and_then(message_id);
+        let reply_to = message_id(split(self.returned.octets()).0);
         let reply_to =
             reply_to.map_or(String::new(), |id| format!("In-Reply-To: {id}\r\nReferences: {id}\r\n"));
+        let sender = delivery
+            .from
+            .mailbox()
+            .map_or(String::new(), |sender| in_ascii(sender).unwrap_or_else(|| sender.as_str().to_owned()));
+        // RFC 8689 §4.2: who does without TLS does so for what comes back, too
+        let tls = if delivery.content.tls_not_required { "TLS-Required: No\r\n" } else { "" };
         format!(
             "From: Mail Delivery System <mailer-daemon@{hostname}>\r\n\
              To: {sender}\r\n\
-             Subject: Your message could not be delivered\r\n\
+             Subject: {subject}\r\n\
              Date: {date}\r\n\
              Message-ID: <{id}-0@{hostname}>\r\n\
              {reply_to}\
+             {tls}\
              Auto-Submitted: auto-replied\r\n\
              MIME-Version: 1.0\r\n\
              Content-Type: multipart/report; report-type=delivery-status;\r\n\
              \tboundary=\"{boundary}\"\r\n",
-            sender = delivery.from,
+            subject = text::subject(self.event),
             date = now.rfc5322(),
         )
     }
 
     fn part(&self, out: &mut Vec<u8>, content_type: &str, body: &[u8]) {
-        let seven_bit = is_seven_bit(body);
-        let encoding = if seven_bit { "7bit" } else { "quoted-printable" };
-        let head = format!(
-            "--{}\r\nContent-Type: {content_type}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n",
-            self.boundary
-        );
-        out.extend_from_slice(head.as_bytes());
-        if seven_bit {
-            out.extend_from_slice(body);
-        } else {
-            out.extend_from_slice(&quoted_printable(body));
+        if encoding(body) == Some(Encoding::SevenBit) {
+            return self.part_as_is(out, content_type, Encoding::SevenBit, body);
         }
+        self.begin_part(out, content_type, "quoted-printable");
+        out.extend_from_slice(&quoted_printable(body));
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn part_as_is(&self, out: &mut Vec<u8>, content_type: &str, encoding: Encoding, body: &[u8]) {
+        self.begin_part(out, content_type, encoding.as_str());
+        out.extend_from_slice(body);
         // this CRLF belongs to the boundary after it (RFC 2046 §5.1.1)
         out.extend_from_slice(b"\r\n");
     }
 
+    fn begin_part(&self, out: &mut Vec<u8>, content_type: &str, encoding: &str) {
+        let boundary = &self.boundary;
+        let head = format!(
+            "--{boundary}\r\nContent-Type: {content_type}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+        );
+        out.extend_from_slice(head.as_bytes());
+    }
+
     /// RFC 3464 §2: the fields of the message, then those of each recipient.
     fn delivery_status(&self) -> String {
-        let mut out = format!(
-            "Reporting-MTA: dns; {}\r\nArrival-Date: {}\r\n",
-            self.hostname,
-            self.delivery.accepted_at.rfc5322()
-        );
-        for failed in &self.failed {
-            let mut fields = vec![
-                format!("Final-Recipient: {}", typed_address(failed.address)),
-                "Action: failed".to_owned(),
-                format!("Status: {}", failed.status),
-            ];
-            // without a host the reply is our own, and not one of SMTP (RFC 3464 §2.3.6)
-            let kind = match &self.attempt.host {
-                Some(host) => {
-                    fields.push(format!("Remote-MTA: dns; {}", clean_ascii(host, DSN_REPLY_CHARS_MAX)));
-                    "smtp"
-                }
-                None => "x-spoolway",
-            };
-            let reply = clean_ascii(&failed.reply.to_string(), DSN_REPLY_CHARS_MAX);
-            fields.push(format!("Diagnostic-Code: {kind}; {reply}"));
-            fields.push(format!("Last-Attempt-Date: {}", self.attempt.ended_at.rfc5322()));
+        let mut fields = Vec::new();
+        if let Some(envid) = &self.delivery.options.envid {
+            fields.push(format!("Original-Envelope-Id: {}", clean_ascii(envid, DSN_REPLY_CHARS_MAX)));
+        }
+        fields.push(format!("Reporting-MTA: dns; {}", self.hostname));
+        fields.push(format!("Arrival-Date: {}", self.delivery.accepted_at.rfc5322()));
+        let mut out = group(&fields);
+        for row in &self.rows {
             out.push_str("\r\n");
-            for field in fields {
-                out.push_str(&fold(&field));
-                out.push_str("\r\n");
-            }
+            out.push_str(&group(&self.recipient_fields(row)));
         }
         out
     }
+
+    /// RFC 3464 §2.3.
+    fn recipient_fields(&self, row: &Row<'_>) -> Vec<String> {
+        let mut fields = Vec::new();
+        if let Some(original) = &row.recipient.original {
+            fields.push(format!("Original-Recipient: {}", typed_original(original)));
+        }
+        fields.push(format!("Final-Recipient: {}", typed_address(&row.recipient.address)));
+        let action = match self.event {
+            Event::Failed => "failed",
+            Event::Delayed { .. } => "delayed",
+            Event::Relayed => "relayed",
+            Event::Delivered => "delivered",
+        };
+        fields.push(format!("Action: {action}"));
+        fields.push(format!("Status: {}", row.status));
+        // what no server said is our own, and not a reply of SMTP (RFC 3464 §2.3.6)
+        let kind = if row.spoken { "smtp" } else { "x-spoolway" };
+        if let (Some(host), true) = (&self.attempt.host, row.spoken) {
+            fields.push(format!("Remote-MTA: dns; {}", clean_ascii(host, DSN_REPLY_CHARS_MAX)));
+        }
+        let reply = clean_ascii(&row.reply.to_string(), DSN_REPLY_CHARS_MAX);
+        fields.push(format!("Diagnostic-Code: {kind}; {reply}"));
+        fields.push(format!("Last-Attempt-Date: {}", self.attempt.ended_at.rfc5322()));
+        if matches!(self.event, Event::Delayed { .. }) {
+            fields.push(format!("Will-Retry-Until: {}", self.retry_until.rfc5322()));
+        }
+        fields
+    }
+}
+
+/// Fields, folded, a line or more each.
+fn group(fields: &[String]) -> String {
+    fields.iter().map(|field| fold(field) + "\r\n").collect()
 }
 
 /// The original's Message-ID, if it is one that can be repeated.

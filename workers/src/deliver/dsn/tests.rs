@@ -2,14 +2,23 @@ use std::time::Duration;
 
 use mail_parser::{MessageParser, MimeHeaders};
 use shared::job::Delivery;
-use shared::mail::{Mailbox, PackId, Reply, ReversePath, Timestamp};
+use shared::mail::{Mailbox, OriginalRecipient, PackId, Reply, ReversePath, Timestamp};
 use shared::port::Attempt;
 
-use super::encode::{clean, fold, is_seven_bit, quoted_printable, typed_address};
-use super::report::{Failed, Report};
+use super::encode::{Encoding, clean, encoding, fold, quoted_printable, typed_address};
+use super::fitting;
+use super::original::{Returned, header_section};
+use super::report::{Report, Row};
+use crate::deliver::record::Event;
 
-fn compose(delivery: &Delivery, reply: &Reply, header: &[u8]) -> String {
+fn header_of(octets: &[u8]) -> Returned {
+    Returned::Header { octets: octets.to_vec(), instead: None }
+}
+
+/// A report on all recipients of `delivery`; `expired` where time ran out.
+fn report(delivery: &Delivery, event: Event, reply: &Reply, expired: bool, returned: Returned) -> String {
     let began_at = delivery.accepted_at + Duration::from_secs(1);
+    let spoken = matches!(reply.code(), 250 | 450 | 550);
     let attempt = Attempt {
         number: delivery.attempt,
         began_at,
@@ -20,12 +29,8 @@ fn compose(delivery: &Delivery, reply: &Reply, header: &[u8]) -> String {
         tls: None,
         reply: reply.clone(),
     };
-    let failed = delivery.recipients.iter().map(|recipient| Failed {
-        address: &recipient.address,
-        status: reply.status(),
-        reply,
-        expired: false,
-    });
+    let row =
+        |recipient| Row { recipient, status: fitting(event, Some(reply.status())), reply, spoken, expired };
     let report = Report {
         hostname: "edge.example",
         id: PackId::derived(Timestamp::from_millis(1_700_000_000_000), "report"),
@@ -33,10 +38,16 @@ fn compose(delivery: &Delivery, reply: &Reply, header: &[u8]) -> String {
         now: began_at + Duration::from_secs(2),
         delivery,
         attempt: &attempt,
-        failed: failed.collect(),
-        header: Some(header),
+        event,
+        rows: delivery.recipients.iter().map(row).collect(),
+        retry_until: delivery.expires_at,
+        returned,
     };
     String::from_utf8(report.compose()).unwrap()
+}
+
+fn compose(delivery: &Delivery, reply: &Reply, header: &[u8]) -> String {
+    report(delivery, Event::Failed, reply, false, header_of(header))
 }
 
 const HEADER: &[u8] =
@@ -56,6 +67,56 @@ fn a_report_reads_well_to_people_and_programs() {
     let parts: Vec<_> = parsed.parts[1..].iter().map(|part| part.content_type().unwrap().subtype()).collect();
     assert_eq!(parts, [Some("plain"), Some("delivery-status"), Some("rfc822-headers")]);
     assert_eq!(parsed.in_reply_to().as_text(), Some("m1@sender.example"));
+}
+
+/// A delivery with everything that a sender can say to DSNs.
+fn wordy() -> Delivery {
+    let mut delivery = crate::testing::delivery("remote.example", &["bob", "carol"]);
+    delivery.options.envid = Some("order 7+1".to_owned());
+    delivery.recipients[0].original =
+        Some(OriginalRecipient { kind: "rfc822".to_owned(), address: "bob+old@list.example".to_owned() });
+    delivery.recipients[1].original =
+        Some(OriginalRecipient { kind: "utf-8".to_owned(), address: "d\u{f6}rte@list.example".to_owned() });
+    delivery
+}
+
+#[test]
+fn a_delay_a_relay_and_a_delivery_are_told_in_the_same_form() {
+    let delivery = wordy();
+    let all = [
+        (Event::Delayed { delay: true, deliver_by: false }, Reply::new(450, (2, 0), "greylisted")),
+        (Event::Relayed, Reply::new(250, (0, 0), "taken as 4711")),
+        (Event::Delivered, Reply::new(252, (0, 0), "kept in the inbox")),
+    ];
+    let told = all.map(|(event, reply)| report(&delivery, event, &reply, false, header_of(HEADER)));
+    insta::assert_snapshot!("other_events", told.join("\n=====\n").replace("\r\n", "\n"));
+}
+
+#[test]
+fn what_no_server_said_is_no_diagnostic_of_smtp() {
+    let reply = Reply::new(451, (4, 1), "no connection: connection refused");
+    let told = report(&wordy(), Event::Failed, &reply, true, header_of(HEADER));
+    assert!(told.contains("\r\nDiagnostic-Code: x-spoolway; 451 4.4.1 no connection:"), "{told}");
+    assert!(!told.contains("Remote-MTA"), "{told}");
+}
+
+#[test]
+fn a_message_that_is_returned_whole_is_a_part_of_its_own() {
+    let no = Reply::new(550, (1, 1), "no");
+    let message = "Subject: x\r\n\r\ngr\u{fc}\u{df}e\r\n";
+    let returned = Returned::Full { octets: message.into(), encoding: Encoding::EightBit };
+    let told = report(&wordy(), Event::Failed, &no, false, returned);
+    assert!(
+        told.contains("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\nSubject: x")
+    );
+    let parsed = MessageParser::new().parse(told.as_bytes()).unwrap();
+    let inner = parsed.parts.last().unwrap().message().unwrap();
+    assert_eq!(inner.body_text(0).unwrap(), "gr\u{fc}\u{df}e\r\n");
+    let message = "Subject: gr\u{fc}\u{df}e\r\n\r\nx\r\n";
+    let returned = Returned::Full { octets: message.into(), encoding: Encoding::EightBit };
+    assert!(
+        report(&wordy(), Event::Failed, &no, false, returned).contains("Content-Type: message/global\r\n")
+    );
 }
 
 #[test]
@@ -91,6 +152,7 @@ fn an_address_that_is_not_ascii_is_written_as_rfc_6533_asks() {
     let typed = |text: &str| typed_address(&text.parse::<Mailbox>().unwrap());
     assert_eq!(typed("a+b@example.org"), "rfc822; a+b@example.org");
     assert_eq!(typed("d\u{f6}+rte@example.org"), "utf-8; d\\x{F6}\\x{2B}rte@example.org");
+    assert_eq!(typed("ann@b\u{fc}cher.example"), "rfc822; ann@xn--bcher-kva.example");
 }
 
 #[test]
@@ -103,10 +165,13 @@ fn quoted_printable_has_short_lines_and_no_space_at_their_ends() {
 }
 
 #[test]
-fn only_what_can_stand_as_it_is_is_seven_bit() {
-    assert!(is_seven_bit(b"") && is_seven_bit(b"a\r\n\tb\r\n") && is_seven_bit(&[b'x'; 998]));
-    for body in [&b"\x80"[..], b"a\nb", b"a\rb", b"a\0", &[b'x'; 999]] {
-        assert!(!is_seven_bit(body));
+fn only_what_has_the_lines_of_a_text_stands_as_it_is() {
+    for body in [&b""[..], b"a\r\n\tb\r\n", &[b'x'; 998]] {
+        assert_eq!(encoding(body), Some(Encoding::SevenBit));
+    }
+    assert_eq!(encoding(b"\x80\r\n"), Some(Encoding::EightBit));
+    for body in [&b"a\nb"[..], b"a\rb", b"a\0", &[b'x'; 999], b"\x80\n"] {
+        assert_eq!(encoding(body), None);
     }
 }
 
@@ -128,7 +193,7 @@ fn the_header_section_ends_with_a_whole_line() {
         (b"A: b\r\nC: cut of", b"A: b\r\n"),
         (b"no line", b""),
     ] {
-        assert_eq!(super::header_section(bytes), section);
+        assert_eq!(header_section(bytes), section);
     }
 }
 

@@ -4,24 +4,39 @@ use std::fmt::Write;
 
 use shared::mail::{Reply, Status};
 
+use super::super::record::Event;
 use super::encode::clean;
-use super::report::{Failed, Report};
+use super::original::Returned;
+use super::report::{Report, Row};
 use crate::limits::DSN_REPLY_CHARS_MAX;
+
+/// The Subject of the report.
+pub(super) fn subject(event: Event) -> &'static str {
+    match event {
+        Event::Failed => "Your message could not be delivered",
+        Event::Delayed { .. } => "Your message is late, and is still being tried",
+        Event::Relayed => "Your message was passed on",
+        Event::Delivered => "Your message was delivered",
+    }
+}
 
 /// What happened, to whom, why, and what can be done; each line ended by CRLF.
 pub(super) fn explain(report: &Report<'_>) -> String {
     let Report { delivery, hostname, .. } = report;
     let mut out = String::new();
-    let whom = if report.failed.len() == 1 { "this recipient" } else { "these recipients" };
     let subject = clean(&delivery.subject, DSN_REPLY_CHARS_MAX);
     let mut line = |text: &str| write!(out, "{text}\r\n").expect("a string takes everything");
-    line(&format!("Your message could not be delivered to {whom},"));
-    line("and no further attempt will be made:");
-    for failed in &report.failed {
+    let whom = if report.rows.len() == 1 { "this recipient" } else { "these recipients" };
+    for opening in opening(report.event) {
+        line(&opening.replace("{whom}", whom));
+    }
+    for row in &report.rows {
         line("");
-        line(&format!("  {}", failed.address));
-        line(&format!("    {}", reason(report, failed)));
-        line(&format!("    {}", advice(failed)));
+        line(&format!("  {}", row.recipient.address));
+        line(&format!("    {}", reason(report, row)));
+        if report.event == Event::Failed {
+            line(&format!("    {}", advice(row)));
+        }
     }
     line("");
     line("The message:");
@@ -31,24 +46,70 @@ pub(super) fn explain(report: &Report<'_>) -> String {
     }
     line(&format!("  Accepted:  {}", delivery.accepted_at.rfc5322()));
     line(&format!("  Reference: {}", delivery.key.message));
+    if matches!(report.event, Event::Delayed { .. }) {
+        line(&format!("  Tried until: {}", report.retry_until.rfc5322()));
+    }
     line("");
-    line("Its header and the technical details are attached. If you need help, send this");
-    line("report, with all its parts, to your postmaster.");
+    for closing in closing(report) {
+        line(closing);
+    }
     line("");
     line("-- ");
     line(&format!("The mail system at {hostname}"));
     out
 }
 
-fn reason(report: &Report<'_>, failed: &Failed<'_>) -> String {
-    let reply = spoken(failed.reply);
-    match (&report.attempt.host, failed.expired) {
-        (Some(host), false) => format!("It cannot be delivered to the server {}: {reply}", clean(host, 255)),
-        (None, false) => format!("It cannot be delivered: {reply}"),
-        (Some(host), true) => {
-            format!("Time ran out. The last attempt, at the server {}, came to: {reply}", clean(host, 255))
+fn opening(event: Event) -> [&'static str; 2] {
+    match event {
+        Event::Failed => {
+            ["Your message could not be delivered to {whom},", "and no further attempt will be made:"]
         }
-        (None, true) => format!("Time ran out. At last: {reply}"),
+        Event::Delayed { .. } => [
+            "Your message has not been delivered yet to {whom}.",
+            "You need not send it again: it is tried further.",
+        ],
+        Event::Relayed => {
+            ["Your message for {whom} was passed on to a server", "that may not tell you what becomes of it:"]
+        }
+        Event::Delivered => ["Your message was delivered to {whom},", "as you asked to be told:"],
+    }
+}
+
+fn closing(report: &Report<'_>) -> Vec<&'static str> {
+    let mut lines = Vec::new();
+    match report.returned {
+        Returned::Nothing => lines.push("The technical details are attached. If you need help, send this"),
+        Returned::Header { instead, .. } => {
+            if let Some(why) = instead {
+                lines.push("You asked for the message, and get its header alone:");
+                lines.push(why);
+            }
+            lines.push("Its header and the technical details are attached. If you need help, send this");
+        }
+        Returned::Full { .. } => {
+            lines.push("The message and the technical details are attached. If you need help, send this");
+        }
+    }
+    lines.push("report, with all its parts, to your postmaster.");
+    lines
+}
+
+fn reason(report: &Report<'_>, row: &Row<'_>) -> String {
+    let reply = spoken(row.reply);
+    let host = report.attempt.host.as_ref().map(|host| clean(host, 255));
+    match (report.event, host) {
+        (Event::Failed, Some(host)) if row.expired => {
+            format!("Time ran out. The last attempt, at the server {host}, came to: {reply}")
+        }
+        (Event::Failed, None) if row.expired => format!("Time ran out. At last: {reply}"),
+        (Event::Failed, Some(host)) => format!("It cannot be delivered to the server {host}: {reply}"),
+        (Event::Failed, None) => format!("It cannot be delivered: {reply}"),
+        (Event::Delayed { .. }, Some(host)) => {
+            format!("The last attempt, at the server {host}, came to: {reply}")
+        }
+        (Event::Delayed { .. }, None) => format!("The last attempt came to: {reply}"),
+        (Event::Relayed | Event::Delivered, Some(host)) => format!("The server {host} took it: {reply}"),
+        (Event::Relayed | Event::Delivered, None) => reply,
     }
 }
 
@@ -57,8 +118,8 @@ fn spoken(reply: &Reply) -> String {
 }
 
 /// What can be done, by the status (RFC 3463 §3).
-fn advice(failed: &Failed<'_>) -> &'static str {
-    let Status { subject, detail, .. } = failed.status;
+fn advice(row: &Row<'_>) -> &'static str {
+    let Status { subject, detail, .. } = row.status;
     match (subject, detail) {
         (1, 2) => "The domain in the address may be misspelt: check it and send the message again.",
         (1, 10) => "The domain takes no mail at all: check the address, or ask for another one.",

@@ -15,6 +15,31 @@ pub(crate) struct Capabilities {
     pub(crate) smtputf8: bool,
     /// RFC 3207.
     pub(crate) starttls: bool,
+    /// RFC 3461.
+    pub(crate) dsn: bool,
+    /// RFC 3030.
+    pub(crate) chunking: bool,
+    /// RFC 3030.
+    pub(crate) binary_mime: bool,
+    /// RFC 8689.
+    pub(crate) require_tls: bool,
+    /// RFC 6710.
+    pub(crate) priority: bool,
+    /// RFC 2852: the least seconds that a delivery takes, zero where the server does not say.
+    pub(crate) deliver_by: Option<u64>,
+    /// RFC 9422.
+    pub(crate) limits: Limits,
+}
+
+/// What a server bounds by LIMITS (RFC 9422 §4), where it does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// MAILMAX: transactions of a session.
+    pub(crate) mail: Option<usize>,
+    /// RCPTMAX: recipients of a transaction.
+    pub(crate) recipients: Option<usize>,
+    /// RCPTDOMAINMAX: domains of the recipients of a session.
+    pub(crate) domains: Option<usize>,
 }
 
 impl Capabilities {
@@ -28,6 +53,15 @@ impl Capabilities {
                 "8BITMIME" => offered.eight_bit_mime = true,
                 "SMTPUTF8" => offered.smtputf8 = true,
                 "STARTTLS" => offered.starttls = true,
+                "DSN" => offered.dsn = true,
+                "CHUNKING" => offered.chunking = true,
+                "BINARYMIME" => offered.binary_mime = true,
+                "REQUIRETLS" => offered.require_tls = true,
+                "MT-PRIORITY" => offered.priority = true,
+                "DELIVERBY" => {
+                    offered.deliver_by = Some(words.next().and_then(|least| least.parse().ok()).unwrap_or(0));
+                }
+                "LIMITS" => words.for_each(|word| offered.limits.read(word)),
                 "SIZE" => {
                     offered.size = true;
                     // zero says that there is no fixed limit (RFC 1870 §4)
@@ -38,6 +72,20 @@ impl Capabilities {
             }
         }
         offered
+    }
+}
+
+impl Limits {
+    /// Reads `NAME=value`. A limit of zero would be none that anybody can keep (RFC 9422 §4 has no such).
+    fn read(&mut self, word: &str) {
+        let Some((name, value)) = word.split_once('=') else { return };
+        let limit = match name.to_ascii_uppercase().as_str() {
+            "MAILMAX" => &mut self.mail,
+            "RCPTMAX" => &mut self.recipients,
+            "RCPTDOMAINMAX" => &mut self.domains,
+            _ => return,
+        };
+        *limit = value.parse().ok().filter(|value| *value != 0);
     }
 }
 
@@ -58,10 +106,23 @@ mod tests {
                 size_max: Some(1000),
                 eight_bit_mime: true,
                 smtputf8: true,
-                starttls: false,
+                ..Capabilities::default()
             }
         );
         assert_eq!(Capabilities::parse("PIPELINING"), Capabilities::default());
+    }
+
+    #[test]
+    fn limits_are_read_where_they_are_numbers_to_keep() {
+        let limits = |text: &str| Capabilities::parse(text).limits;
+        let told = limits("h\nLIMITS mailmax=2 RCPTMAX=30 RCPTDOMAINMAX=1 X-NEW=5 OTHER");
+        assert_eq!(told, Limits { mail: Some(2), recipients: Some(30), domains: Some(1) });
+        for text in ["h\nLIMITS", "h\nLIMITS RCPTMAX=0", "h\nLIMITS RCPTMAX=x MAILMAX="] {
+            assert_eq!(limits(text), Limits::default(), "{text}");
+        }
+        for (text, least) in [("h\nDELIVERBY", 0), ("h\nDELIVERBY 240", 240), ("h\nDELIVERBY x", 0)] {
+            assert_eq!(Capabilities::parse(text).deliver_by, Some(least), "{text}");
+        }
     }
 
     #[test]

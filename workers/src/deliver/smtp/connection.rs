@@ -12,7 +12,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::reply::{RawReply, ReplyParser};
-use super::tls::{self, Opportunistic};
+use super::tls::Connector;
 use crate::deliver::ClientLimits;
 use crate::deliver::mx::Target;
 use crate::deliver::outcome::{Failure, Step};
@@ -58,7 +58,7 @@ impl Connection {
     /// have put it there.
     pub(crate) async fn secure(
         self,
-        tls: &Opportunistic,
+        tls: &Connector,
         target: &Target,
         limits: &ClientLimits,
     ) -> Result<(Self, String), Failure> {
@@ -68,10 +68,10 @@ impl Connection {
         let handshake = tls.handshake(&target.host, target.address.ip(), tcp);
         let stream = match within(limits.handshake, &self.cut, handshake).await {
             Some(Ok(stream)) => Box::new(stream),
-            Some(Err(error)) => return Err(Failure::Handshake(error.to_string())),
+            Some(Err(error)) => return Err(tls.failure(&error)),
             None => return Err(Failure::Handshake("the handshake timed out".to_owned())),
         };
-        let description = tls::describe(&stream);
+        let description = tls.describe(&stream);
         let parser = ReplyParser::new(limits);
         Ok((Self { stream: Stream::Tls(stream), parser, ..self }, description))
     }

@@ -1,18 +1,23 @@
 //! Transactions, one after the other over one session (RFC 5321 §3.3), in as few round trips as RFC 2920 allows: with PIPELINING
 //! the content of one message and MAIL, RCPT and DATA of the next go out together.
+//!
+//! BDAT (RFC 3030) carries what DATA cannot, and a message that is alone on its connection: with PIPELINING that one goes out whole,
+//! from MAIL to QUIT, before the first reply is here. Behind another message it would save nothing, as envelopes go ahead anyway.
+
+mod handover;
 
 use std::collections::VecDeque;
 
-use shared::mail::{Reply, ReplyClass, Timestamp};
+use shared::mail::{Reply, Timestamp};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::command;
-use super::content::{Cut, Packs};
+use super::command::{self, Terms};
+use super::content::Packs;
 use super::session::Session;
-use crate::deliver::Outcome;
 use crate::deliver::outcome::{Failure, Step, judge};
-use crate::deliver::pending::{Pending, Reporter};
+use crate::deliver::pending::{Passage, Pending, Reporter};
+use crate::limits::CONTENT_OCTETS;
 
 /// What the transactions of one call share.
 pub(crate) struct Desk<'a> {
@@ -26,7 +31,11 @@ pub(crate) struct Desk<'a> {
 
 impl Desk<'_> {
     pub(crate) fn out_of_time(&self) -> bool {
-        self.reporter.clock.now() >= self.until
+        self.now() >= self.until
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.reporter.clock.now()
     }
 }
 
@@ -40,13 +49,15 @@ pub(crate) enum End {
     Dropped(Step),
 }
 
-/// What MAIL, RCPT and DATA came to.
+/// What MAIL, RCPT and DATA came to, with the places of those who were accepted.
 enum Envelope {
     /// The server waits for the content.
-    Open,
+    Open(Vec<usize>),
     /// The server waits for content, though it accepted nobody to get it.
     OpenForNobody,
-    /// Everybody has an outcome, and the server may still hold parts of the envelope.
+    /// The content went ahead; the server is to say what came of it.
+    Sent(Vec<usize>),
+    /// Everybody of this transaction has an outcome, and the server may still hold parts of the envelope.
     Closed,
 }
 
@@ -73,32 +84,79 @@ impl Session<'_> {
         queue: &mut VecDeque<Pending<'a>>,
         desk: &mut Desk<'a>,
     ) -> Option<Pending<'a>> {
-        while self.begun < self.settings.limits.messages_per_connection.max(1) && !desk.out_of_time() {
+        while self.has_room() && !desk.out_of_time() {
             let mut pending = queue.pop_front()?;
-            if !desk.reporter.begin(&mut pending).await {
+            if !self.may_meet(&pending) || !desk.reporter.begin(&mut pending).await {
                 queue.push_front(pending);
                 return None;
             }
-            match command::obstacle(&pending.delivery, &self.offered) {
+            match command::obstacle(&pending.delivery, &self.offered, desk.now()) {
                 Some(failure) => pending.fail(&failure),
                 None => self.leave_out_utf8(&mut pending),
             }
-            if pending.open().next().is_some()
-                && let Err(failure) = desk.packs.prepare(&pending.delivery).await
-            {
-                pending.fail(&failure);
+            let mut content = Vec::new();
+            if pending.is_open() {
+                pending.passage = self.passage(&pending, queue.is_empty());
+                let ready = match pending.passage {
+                    Passage::Ahead => desk.packs.read_whole(&pending.delivery, &mut content).await,
+                    Passage::Data | Passage::Chunk => desk.packs.prepare(&pending.delivery).await,
+                };
+                if let Err(failure) = ready {
+                    pending.fail(&failure);
+                }
             }
-            if pending.open().next().is_none() {
+            if !pending.is_open() {
                 desk.reporter.report(pending, Some(&self.peer)).await;
                 continue;
             }
             self.begun += 1;
             if self.offered.pipelining {
-                self.write_envelope(&pending);
+                self.write_envelope(&pending, desk.now());
+            }
+            if pending.passage == Passage::Ahead {
+                self.write_ahead(&content);
             }
             return Some(pending);
         }
         None
+    }
+
+    /// Whether another transaction may begin, by our own limit and by the server's (RFC 9422 §4.1).
+    fn has_room(&self) -> bool {
+        let own = self.settings.limits.messages_per_connection.max(1);
+        self.begun < self.offered.limits.mail.map_or(own, |limit| own.min(limit))
+    }
+
+    /// Whether the server lets this session have the recipients' domain too (RFC 9422 §4.3). It is then one of those it had.
+    fn may_meet(&mut self, pending: &Pending<'_>) -> bool {
+        let Some(limit) = self.offered.limits.domains else { return true };
+        let domain = &pending.delivery.key.domain;
+        if self.domains.contains(domain) {
+            return true;
+        }
+        let room = self.domains.len() < limit;
+        if room {
+            self.domains.push(domain.clone());
+        }
+        room
+    }
+
+    /// How the content is to go. `alone` tells that no other message waits for this session.
+    fn passage(&self, pending: &Pending<'_>, alone: bool) -> Passage {
+        let alone = alone && self.begun == 0 && self.places(pending).len() == pending.open().count();
+        let small = command::octets(&pending.delivery) <= CONTENT_OCTETS;
+        if self.offered.chunking && self.offered.pipelining && alone && small {
+            Passage::Ahead
+        } else if command::is_binary(&pending.delivery) {
+            Passage::Chunk
+        } else {
+            Passage::Data
+        }
+    }
+
+    /// Who is to be named in the next transaction: all that are left, or as many as the server takes (RFC 9422 §4.2).
+    fn places(&self, pending: &Pending<'_>) -> Vec<usize> {
+        pending.open().take(self.offered.limits.recipients.unwrap_or(usize::MAX)).collect()
     }
 
     /// A server without SMTPUTF8 gets the message for those recipients whose addresses can do without.
@@ -109,65 +167,73 @@ impl Session<'_> {
         let open: Vec<usize> = pending.open().collect();
         for at in open {
             if command::needs_smtputf8(&pending.delivery.recipients[at].address) {
-                let (outcome, reply) = Failure::NeedsSmtpUtf8.verdict();
-                pending.settle(at, outcome, reply);
+                pending.fail_one(at, &Failure::NeedsSmtpUtf8);
             }
         }
     }
 
-    fn write_envelope(&mut self, pending: &Pending<'_>) {
-        let out = &mut self.connection.out;
+    fn write_envelope(&mut self, pending: &Pending<'_>, now: Timestamp) {
+        let places = self.places(pending);
+        let Self { connection, offered, dirty, .. } = self;
+        let out = &mut connection.out;
         let from = out.len();
-        if self.dirty {
+        if *dirty {
             out.extend_from_slice(b"RSET\r\n");
         }
-        let open: Vec<usize> = pending.open().collect();
-        command::mail(&pending.delivery, &open, &self.offered, out);
-        for at in open {
-            command::recipient(&pending.delivery.recipients[at].address, out);
+        let terms = Terms { places: &places, offered, now };
+        terms.mail(&pending.delivery, out);
+        for at in &places {
+            terms.recipient(&pending.delivery, *at, out);
         }
-        out.extend_from_slice(b"DATA\r\n");
+        if pending.passage == Passage::Data {
+            out.extend_from_slice(b"DATA\r\n");
+        }
         tracing::debug!(commands = %out[from..].escape_ascii(), "sent");
+    }
+
+    /// Writes all that is left to say on this connection.
+    fn write_ahead(&mut self, content: &[u8]) {
+        let out = &mut self.connection.out;
+        out.extend_from_slice(format!("BDAT {} LAST\r\n", content.len()).as_bytes());
+        out.extend_from_slice(content);
+        out.extend_from_slice(b"QUIT\r\n");
+        self.quit = true;
     }
 
     /// Takes `pending` through its transaction, and gives the delivery whose envelope went out behind it.
     async fn transact<'a>(
         &mut self,
-        mut pending: Pending<'a>,
+        pending: Pending<'a>,
         queue: &mut VecDeque<Pending<'a>>,
         desk: &mut Desk<'a>,
     ) -> Result<Option<Pending<'a>>, End> {
+        let mut pending = pending;
         let limit = self.settings.limits.envelope;
-        let envelope = timeout(limit, self.envelope(&mut pending)).await;
+        let envelope = timeout(limit, self.envelope(&mut pending, desk.now())).await;
         match envelope.unwrap_or(Err(Failure::TimedOut(Step::Mail))) {
-            Ok(Envelope::Open) => self.hand_over(pending, queue, desk).await,
-            Ok(Envelope::OpenForNobody) => {
-                desk.reporter.report(pending, Some(&self.peer)).await;
-                // RFC 2920 §3.1: nothing but the dot, or the server would wait for ever
-                self.connection.out.extend_from_slice(b".\r\n");
-                let next = self.follow(queue, desk).await;
-                match self.ending().await {
-                    Ok(_) => {
-                        self.ended += 1;
-                        Ok(self.follow_late(next, queue, desk).await)
-                    }
-                    Err(_) => {
-                        put_back(next, queue);
-                        Err(End::Dropped(Step::End))
-                    }
-                }
+            Ok(Envelope::Open(accepted)) => self.hand_over(pending, &accepted, queue, desk).await,
+            Ok(Envelope::Sent(accepted)) => {
+                let answer = self.ending().await;
+                self.conclude(pending, &accepted, answer, None, queue, desk).await
             }
+            Ok(Envelope::OpenForNobody) => self.end_for_nobody(pending, queue, desk).await,
             Ok(Envelope::Closed) => {
                 (self.dirty, self.ended) = (true, self.ended + 1);
-                desk.reporter.report(pending, Some(&self.peer)).await;
+                self.put_down(pending, queue, desk).await;
                 Ok(self.begin(queue, desk).await)
+            }
+            // it is out as a whole, so that only a refusal says that the server does not have it
+            Err(failure) if pending.passage == Passage::Ahead && !failure.is_spoken() => {
+                pending.fail(&failure.unanswered());
+                desk.reporter.report(pending, Some(&self.peer)).await;
+                Err(End::Dropped(Step::End))
             }
             Err(failure) => Err(self.give_back(pending, failure, queue, desk).await),
         }
     }
 
     /// MAIL, RCPT and DATA, or the replies to those that went out together.
-    async fn envelope(&mut self, pending: &mut Pending<'_>) -> Result<Envelope, Failure> {
+    async fn envelope(&mut self, pending: &mut Pending<'_>, now: Timestamp) -> Result<Envelope, Failure> {
         let lockstep = !self.offered.pipelining;
         if !lockstep {
             self.flush(Step::Mail).await?;
@@ -178,9 +244,10 @@ impl Session<'_> {
             }
             self.dirty = false;
         }
-        let open: Vec<usize> = pending.open().collect();
+        let places = self.places(pending);
         let offered = self.offered;
-        let write = |out: &mut Vec<u8>| command::mail(&pending.delivery, &open, &offered, out);
+        let terms = Terms { places: &places, offered: &offered, now };
+        let write = |out: &mut Vec<u8>| terms.mail(&pending.delivery, out);
         let mailed = match self.exchange(Step::Mail, write).await? {
             None => true,
             Some(reply) => {
@@ -191,28 +258,40 @@ impl Session<'_> {
         if lockstep && !mailed {
             return Ok(Envelope::Closed);
         }
-        let mut accepted = 0;
-        for at in open {
-            let write = |out: &mut Vec<u8>| command::recipient(&pending.delivery.recipients[at].address, out);
+        let mut accepted = Vec::new();
+        for at in &places {
+            let write = |out: &mut Vec<u8>| terms.recipient(&pending.delivery, *at, out);
             match self.exchange(Step::Recipient, write).await? {
                 // what a server says to RCPT after it refused MAIL has no meaning
                 _ if !mailed => {}
-                None => accepted += 1,
-                Some(reply) => {
-                    let (outcome, reply) = Failure::Refused(Step::Recipient, reply).verdict();
-                    pending.settle(at, outcome, reply);
-                }
+                None => accepted.push(*at),
+                Some(reply) => pending.fail_one(*at, &Failure::Refused(Step::Recipient, reply)),
             }
         }
-        if lockstep && accepted == 0 {
-            return Ok(Envelope::Closed);
+        self.content_turn(pending, accepted).await
+    }
+
+    /// What stands between the last RCPT and the content.
+    async fn content_turn(
+        &mut self,
+        pending: &mut Pending<'_>,
+        accepted: Vec<usize>,
+    ) -> Result<Envelope, Failure> {
+        match pending.passage {
+            Passage::Ahead => return Ok(Envelope::Sent(accepted)),
+            // DATA is out by now, and is to be answered
+            Passage::Data if self.offered.pipelining => {}
+            Passage::Data | Passage::Chunk if accepted.is_empty() => return Ok(Envelope::Closed),
+            Passage::Chunk => return Ok(Envelope::Open(accepted)),
+            Passage::Data => {}
         }
         // RFC 2920 §3.1: that nobody was accepted does not mean that DATA was refused
         match self.exchange(Step::Data, |out| out.extend_from_slice(b"DATA\r\n")).await? {
-            None if accepted == 0 => Ok(Envelope::OpenForNobody),
-            None => Ok(Envelope::Open),
+            None if accepted.is_empty() => Ok(Envelope::OpenForNobody),
+            None => Ok(Envelope::Open(accepted)),
             Some(reply) => {
-                pending.fail(&Failure::Refused(Step::Data, reply));
+                let failure = Failure::Refused(Step::Data, reply);
+                accepted.iter().for_each(|at| pending.fail_one(*at, &failure));
                 Ok(Envelope::Closed)
             }
         }
@@ -231,144 +310,5 @@ impl Session<'_> {
         }
         let reply = self.reply(step).await?;
         judge(step, reply, self.settings.limits.reply_text_octets)
-    }
-
-    /// The content, and what the server says to it.
-    async fn hand_over<'a>(
-        &mut self,
-        mut pending: Pending<'a>,
-        queue: &mut VecDeque<Pending<'a>>,
-        desk: &mut Desk<'a>,
-    ) -> Result<Option<Pending<'a>>, End> {
-        let limit = self.settings.limits.content;
-        let written = timeout(limit, self.write_content(&pending.delivery, &mut desk.packs)).await;
-        if let Err(cut) = written.unwrap_or(Err(Cut::Broken(Failure::TimedOut(Step::Content)))) {
-            return Err(self.cut_off(pending, cut, queue, desk).await);
-        }
-        let next = self.follow(queue, desk).await;
-        match self.ending().await {
-            Ok(reply) if reply.code() == 421 => {
-                put_back(next, queue);
-                Err(self.give_back(pending, Failure::Refused(Step::End, reply), queue, desk).await)
-            }
-            Ok(reply) => {
-                match reply.class() {
-                    ReplyClass::Completed => pending.settle_rest(Outcome::Delivered, &reply),
-                    ReplyClass::Intermediate | ReplyClass::Transient | ReplyClass::Permanent => {
-                        pending.fail(&Failure::Refused(Step::End, reply));
-                    }
-                }
-                self.ended += 1;
-                desk.reporter.report(pending, Some(&self.peer)).await;
-                Ok(self.follow_late(next, queue, desk).await)
-            }
-            Err(failure) => {
-                put_back(next, queue);
-                // not on another host: this one may have taken it (RFC 1047)
-                pending.fail(&failure);
-                desk.reporter.report(pending, Some(&self.peer)).await;
-                Err(End::Dropped(Step::End))
-            }
-        }
-    }
-
-    /// What comes of content that did not get out whole.
-    async fn cut_off<'a>(
-        &mut self,
-        mut pending: Pending<'a>,
-        cut: Cut,
-        queue: &mut VecDeque<Pending<'a>>,
-        desk: &mut Desk<'a>,
-    ) -> End {
-        let failure = match cut {
-            Cut::Unreadable(failure) => failure,
-            // a server that has had enough may say so before it closes
-            Cut::Broken(failure) => match self.parting_reply().await {
-                Some(reply) if reply.class() == ReplyClass::Permanent => Failure::Refused(Step::End, reply),
-                Some(reply) => {
-                    return self
-                        .give_back(pending, Failure::Refused(Step::Content, reply), queue, desk)
-                        .await;
-                }
-                None => return self.give_back(pending, failure, queue, desk).await,
-            },
-        };
-        pending.fail(&failure);
-        desk.reporter.report(pending, Some(&self.peer)).await;
-        End::Dropped(Step::Content)
-    }
-
-    /// A refusal that lies ready although the server was not done reading.
-    async fn parting_reply(&mut self) -> Option<Reply> {
-        let raw = self.reply(Step::Content).await.ok()?;
-        (400..600).contains(&raw.code).then(|| raw.into_reply(self.settings.limits.reply_text_octets))
-    }
-
-    /// Sends the final dot with what else lies in `out`, and gives the reply to it. On an error, nobody knows whether the
-    /// server has the message.
-    async fn ending(&mut self) -> Result<Reply, Failure> {
-        let unanswered = |failure: Failure| Failure::Unanswered(failure.verdict().1.text().to_owned());
-        // where the write failed the dot may have got through all the same, and the reply to it be here
-        let sent = self.flush(Step::End).await;
-        let step = if sent.is_ok() { Step::End } else { Step::Content };
-        let raw = match (self.reply(step).await, sent) {
-            (Ok(raw), _) => raw,
-            (Err(failure), Ok(())) | (Err(_), Err(failure)) => return Err(unanswered(failure)),
-        };
-        if raw.code / 100 == 3 {
-            return Err(unanswered(Failure::OutOfPlace(Step::End, raw.code)));
-        }
-        Ok(raw.into_reply(self.settings.limits.reply_text_octets))
-    }
-
-    /// With PIPELINING, writes what goes out with the final dot: the next envelope, or QUIT.
-    async fn follow<'a>(
-        &mut self,
-        queue: &mut VecDeque<Pending<'a>>,
-        desk: &mut Desk<'a>,
-    ) -> Option<Pending<'a>> {
-        if !self.offered.pipelining {
-            return None;
-        }
-        let next = self.begin(queue, desk).await;
-        if next.is_none() {
-            self.connection.out.extend_from_slice(b"QUIT\r\n");
-            self.quit = true;
-        }
-        next
-    }
-
-    /// The delivery to go on with, once the one before is done.
-    async fn follow_late<'a>(
-        &mut self,
-        next: Option<Pending<'a>>,
-        queue: &mut VecDeque<Pending<'a>>,
-        desk: &mut Desk<'a>,
-    ) -> Option<Pending<'a>> {
-        if self.offered.pipelining { next } else { self.begin(queue, desk).await }
-    }
-
-    /// Puts a delivery that this server has certainly not taken back at the queue's head, unless each of its recipients has
-    /// an outcome.
-    async fn give_back<'a>(
-        &mut self,
-        pending: Pending<'a>,
-        failure: Failure,
-        queue: &mut VecDeque<Pending<'a>>,
-        desk: &mut Desk<'a>,
-    ) -> End {
-        if pending.open().next().is_some() {
-            queue.push_front(pending);
-        } else {
-            self.ended += 1;
-            desk.reporter.report(pending, Some(&self.peer)).await;
-        }
-        End::Broken(failure)
-    }
-}
-
-fn put_back<'a>(next: Option<Pending<'a>>, queue: &mut VecDeque<Pending<'a>>) {
-    if let Some(next) = next {
-        queue.push_front(next);
     }
 }

@@ -1,5 +1,7 @@
 //! Deliveries that share a connection: those of one route target and, for `mx`, one domain. Where none is made, those of one rule.
 
+use std::cmp::Reverse;
+
 use shared::job::Delivery;
 use shared::mail::Domain;
 
@@ -14,13 +16,17 @@ pub(super) struct Groups<'a> {
 pub(super) struct Group<'a> {
     /// The rule of the first of them.
     pub(super) rule: Rule<'a>,
+    /// That of the most urgent of them (RFC 6710).
+    pub(super) priority: i8,
     /// The domain, for [`Route::Mx`].
     domain: Option<Domain>,
 }
 
 impl<'a> Groups<'a> {
-    /// The groups of `deliveries`, and what each is to carry.
-    pub(super) fn new(routes: &'a Routes, deliveries: Vec<Delivery>) -> (Self, Vec<Vec<Delivery>>) {
+    /// The groups of `deliveries`, and what each is to carry, in the order of their urgency.
+    pub(super) fn new(routes: &'a Routes, mut deliveries: Vec<Delivery>) -> (Self, Vec<Vec<Delivery>>) {
+        // stable: what is equally urgent stays sorted by destination. Whoever is first in a group is its most urgent one
+        deliveries.sort_by_key(|delivery| Reverse(delivery.options.priority));
         let mut groups = Self { groups: Vec::new() };
         let mut loads: Vec<Vec<Delivery>> = Vec::new();
         for delivery in deliveries {
@@ -29,7 +35,8 @@ impl<'a> Groups<'a> {
                 Some(at) => loads[at].push(delivery),
                 None => {
                     let domain = (*rule.route == Route::Mx).then(|| delivery.key.domain.clone());
-                    groups.groups.push(Group { rule, domain });
+                    let priority = delivery.options.priority;
+                    groups.groups.push(Group { rule, priority, domain });
                     loads.push(vec![delivery]);
                 }
             }

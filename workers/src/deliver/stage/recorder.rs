@@ -8,7 +8,7 @@ use shared::port::{Next, PortResult, RecipientStatus, Record};
 use tokio::sync::mpsc::Receiver;
 
 use super::super::backoff::pause_after;
-use super::super::batch::{send_jobs, to_jobs};
+use super::super::batch::{job_order, send_jobs, share_a_job, to_jobs};
 use super::super::record::{Judged, judge};
 use super::super::{Tried, dsn};
 use super::claims::attempt_claim;
@@ -81,7 +81,7 @@ impl Deliver {
                     open = received > 0;
                     for tried in incoming.drain(..) {
                         let judged = self.judge(tried);
-                        if judged.failures.is_empty() {
+                        if judged.news.is_empty() {
                             ready.push(judged);
                         } else {
                             reporting.push(self.report(judged));
@@ -100,14 +100,17 @@ impl Deliver {
         judge(tried, &self.settings.retry, self.settings.retain, now, chance)
     }
 
-    /// Tells the sender of those who are given up. If that cannot be done they are not given up yet.
+    /// Tells the sender what there is to tell, a DSN for each kind of news. Whoever is given up and could not be told of is not
+    /// given up yet.
     async fn report(&self, mut judged: Judged) -> Judged {
-        match dsn::put_in(&self.ports, &self.settings.hostname, &judged).await {
-            Ok(report) => judged.told_by(report),
-            Err(cause) => {
-                let message = judged.record.delivery.key.message;
-                tracing::error!(message_id = %message, cause = cause.chain(), "a DSN could not be put in; its recipients are tried again");
-                judged.try_failures_again(self.ports.clock.now(), self.settings.retain);
+        for place in 0..judged.news.len() {
+            match dsn::put_in(&self.ports, &self.settings.hostname, &judged, place).await {
+                Ok(report) => judged.told_by(place, report),
+                Err(cause) => {
+                    let message = judged.record.delivery.key.message;
+                    tracing::error!(message_id = %message, event = ?judged.news[place].event, cause = cause.chain(), "a DSN could not be put in");
+                    judged.untold(place, self.ports.clock.now(), self.settings.retain);
+                }
             }
         }
         judged
@@ -204,11 +207,11 @@ impl Deliver {
         if retries.is_empty() {
             return;
         }
-        retries.sort_by(|(a_at, a), (b_at, b)| (&a.key.domain, a_at).cmp(&(&b.key.domain, b_at)));
+        retries.sort_by(|(a_at, a), (b_at, b)| (job_order(a), a_at).cmp(&(job_order(b), b_at)));
         let now = self.ports.clock.now();
         let mut jobs = Vec::new();
         let together = |first: &(Timestamp, Delivery), other: &(Timestamp, Delivery)| {
-            first.1.key.domain == other.1.key.domain && other.0.since(first.0) <= RETRY_MERGE
+            share_a_job(&first.1, &other.1) && other.0.since(first.0) <= RETRY_MERGE
         };
         let mut rest = retries.into_iter().peekable();
         while let Some(first) = rest.next() {
@@ -262,7 +265,7 @@ fn tell(record: &Record) {
         code = record.attempt.reply.code(),
         host = record.attempt.host,
         due,
-        sender_told = bounced > 0 && record.delivery.from.mailbox().is_some(),
+        sender_told = record.recipients.iter().any(|recipient| recipient.report.is_some()),
         "attempt ended"
     );
 }

@@ -11,6 +11,7 @@ use crate::testing::{Fault, World, delivery, drive, idle};
 use crate::{Stage, Verdict};
 
 mod crashes;
+mod news;
 
 #[tokio::test]
 async fn the_ordinary_job_costs_one_claim_and_one_write() {

@@ -1,6 +1,7 @@
 //! A worker that dies at any line, and another one that takes over.
 
 use shared::job::{DeliverJob, Delivery, Job};
+use shared::mail::Notify;
 use shared::port::RecipientStatus::{Bounced, Delivered};
 
 use crate::testing::{World, delivery, drive};
@@ -79,5 +80,37 @@ async fn killed_twice_in_a_row_it_is_still_so() {
             assert_eq!(world.statuses("x.smart.example"), [Delivered], "{first} {second}");
             assert_eq!(world.reports().len(), 1, "{first} {second}");
         }
+    }
+}
+
+/// A delivery to somebody who is late, and one to somebody who has it, of both of which the sender wants to hear.
+fn newsworthy() -> Vec<Delivery> {
+    let mut late = delivery("a.example", &["flaky", "ok"]);
+    late.recipients[0].notify = Some(Notify { delay: true, ..Notify::default() });
+    late.recipients[1].notify = Some(Notify { success: true, ..Notify::default() });
+    vec![late]
+}
+
+#[tokio::test]
+async fn killed_at_any_line_a_delay_and_a_success_are_told_once() {
+    for check in [false, true] {
+        let body = DeliverJob::new(newsworthy(), check).encode();
+        let mut line = 0;
+        loop {
+            line += 1;
+            let world = World::new();
+            world.clock.advance(crate::limits::DELAY_NOTICE);
+            let killed = killed_at(&world, line, &body).await;
+            if killed {
+                world.run_until_done(&body).await;
+            }
+            world.run_to_the_end().await;
+            assert_eq!(world.statuses("a.example"), [Delivered, Delivered], "line {line}");
+            assert_eq!(world.actions(), ["delayed", "relayed"], "line {line}");
+            if !killed {
+                break;
+            }
+        }
+        assert!(line > 10, "the worker crosses more lines than {line}");
     }
 }
