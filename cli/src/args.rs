@@ -1,5 +1,8 @@
 //! The command line.
 
+mod credential;
+mod recipient;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -11,6 +14,9 @@ use workers::deliver::Route;
 
 use crate::exit::CODES;
 use crate::settings::Role;
+
+pub(crate) use credential::{CredentialAction, CredentialArgs, CredentialName, NewCredential};
+pub(crate) use recipient::{RecipientAction, RecipientArgs, RecipientNames};
 
 /// Where data lies unless something else is said.
 pub(crate) const DATA: &str = "./.spoolway";
@@ -39,6 +45,10 @@ pub(crate) enum Command {
     Cancel(Cancel),
     /// Sign the mail of a domain.
     Domain(DomainArgs),
+    /// Let apps authenticate, and say what they may send.
+    Credential(CredentialArgs),
+    /// Say whom mail from anybody is taken for.
+    Recipient(RecipientArgs),
     /// Submit a file over SMTP.
     Send(Send),
 }

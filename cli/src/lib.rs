@@ -1,4 +1,4 @@
-//! The `spoolway` command: `dev`, `serve`, `trace`, `queue`, `cancel`, `domain`, `send`; and `bootstrap`, its stages as Lambda functions.
+//! The `spoolway` command: `dev`, `serve`, `trace`, `queue`, `cancel`, `domain`, `credential`, `recipient`, `send`; and `bootstrap`, its stages as Lambda functions.
 //!
 //! Each command is a function from what it needs (ports, settings, a stream) to what it writes. Only this file reads the process: its
 //! arguments, its environment, its terminal. Only [`edge`] joins the parts.
@@ -6,6 +6,7 @@
 mod args;
 mod boot;
 mod cancel;
+mod credential;
 mod descriptors;
 mod dev;
 mod domain;
@@ -14,6 +15,7 @@ mod exit;
 mod function;
 mod limits;
 mod queue;
+mod recipient;
 #[cfg(test)]
 mod samples;
 mod screen;
@@ -31,11 +33,14 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use shared::config::PREFIX;
+use shared::directory::{RecipientPattern, RecipientPatternError};
 use shared::port::Clock as _;
 use shared::system::SystemClock;
 use shared::telemetry::{LogFormat, LogGuard, LogSettings};
 
-use args::{Cli, Command, DomainAction, Place};
+use args::{
+    Cli, Command, CredentialAction, CredentialName, DomainAction, Place, RecipientAction, RecipientNames,
+};
 use edge::Stores;
 use exit::{Exit, Failure, Outcome};
 use screen::Screen;
@@ -116,6 +121,8 @@ fn run(command: Command) -> Outcome {
             cancel::run(&ports, args.id, args.json, out).await
         }),
         Command::Domain(args) => run_domain(args.action, screen, out),
+        Command::Credential(args) => run_credential(args.action, screen, out),
+        Command::Recipient(args) => run_recipient(args.action, screen, out),
         Command::Send(args) => {
             let content = read_content(&args.file)?;
             let submission = send::Submission { from: args.from, to: args.to, content };
@@ -150,6 +157,81 @@ fn run_domain(action: DomainAction, screen: Screen, out: &mut dyn Write) -> Outc
             domain::show(&ports(stores), &name, json, screen, out).await
         }),
     }
+}
+
+fn run_credential(action: CredentialAction, screen: Screen, out: &mut dyn Write) -> Outcome {
+    let needs = Needs::of(edge::DIRECTORY);
+    let ports = |stores: Stores| credential::Ports {
+        directory: stores.directory,
+        ids: stores.ids,
+        now: stores.clock.now(),
+    };
+    match action {
+        // a credential may be wanted before the edge runs for the first time
+        CredentialAction::Add { new, place, json } => {
+            let settings = settings_of(&place, needs)?;
+            with_stores(edge::set_up_stores(&settings, needs), |stores| async move {
+                credential::add(&ports(stores), new, json, screen, out).await
+            })
+        }
+        CredentialAction::List { place, json } => beside_edge(&place, needs, |stores| async move {
+            credential::list(&ports(stores), json, screen, out).await
+        }),
+        CredentialAction::Show(CredentialName { name, place, json }) => {
+            beside_edge(&place, needs, |stores| async move {
+                credential::show(&ports(stores), &name, json, screen, out).await
+            })
+        }
+        CredentialAction::Rotate(CredentialName { name, place, json }) => {
+            beside_edge(&place, needs, |stores| async move {
+                credential::rotate(&ports(stores), &name, json, screen, out).await
+            })
+        }
+        CredentialAction::Revoke(CredentialName { name, place, json }) => {
+            beside_edge(&place, needs, |stores| async move {
+                credential::revoke(&ports(stores), &name, json, out).await
+            })
+        }
+        CredentialAction::Remove(CredentialName { name, place, json }) => {
+            beside_edge(&place, needs, |stores| async move {
+                credential::remove(&ports(stores), &name, json, out).await
+            })
+        }
+    }
+}
+
+fn run_recipient(action: RecipientAction, screen: Screen, out: &mut dyn Write) -> Outcome {
+    let needs = Needs::of(edge::DIRECTORY);
+    let ports = |stores: Stores| recipient::Ports { directory: stores.directory, now: stores.clock.now() };
+    match action {
+        RecipientAction::Add(RecipientNames { mut recipients, file, place, json }) => {
+            recipients.extend(file.as_deref().map(read_recipients).transpose()?.unwrap_or_default());
+            let settings = settings_of(&place, needs)?;
+            with_stores(edge::set_up_stores(&settings, needs), |stores| async move {
+                recipient::add(&ports(stores), &recipients, json, out).await
+            })
+        }
+        RecipientAction::Remove(RecipientNames { mut recipients, file, place, json }) => {
+            recipients.extend(file.as_deref().map(read_recipients).transpose()?.unwrap_or_default());
+            beside_edge(&place, needs, |stores| async move {
+                recipient::remove(&ports(stores), &recipients, json, out).await
+            })
+        }
+        RecipientAction::List { domain, place, json } => beside_edge(&place, needs, |stores| async move {
+            recipient::list(&ports(stores), &domain, json, screen, out).await
+        }),
+    }
+}
+
+/// One recipient a line; empty lines are none.
+fn read_recipients(file: &Path) -> Outcome<Vec<RecipientPattern>> {
+    let text = String::from_utf8_lossy(&read_content(file)?).into_owned();
+    let lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty());
+    let read = |(at, line): (usize, &str)| {
+        let wrong = |error| Failure::new(Exit::Data, format!("{}, line {}: {error}", file.display(), at + 1));
+        line.parse().map_err(|error: RecipientPatternError| wrong(error))
+    };
+    lines.map(read).collect()
 }
 
 /// The environment, with the roles of the command line in place of those it may name.

@@ -14,6 +14,9 @@ pub(crate) const CANCEL: &[Store] = TRACE;
 /// What `domain` looks at and writes.
 pub(crate) const DOMAIN: &[Store] = &[Store::Directory, Store::Keys];
 
+/// What `credential` and `recipient` look at and write.
+pub(crate) const DIRECTORY: &[Store] = &[Store::Directory];
+
 /// The stores of whoever reads `settings`.
 pub(crate) fn needs(settings: &Settings, reader: Reader) -> Needs {
     match reader {

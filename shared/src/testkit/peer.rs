@@ -11,6 +11,12 @@ pub enum Peer {
     Python,
     /// swaks.
     Swaks,
+    /// swaks with TLS.
+    SwaksTls,
+    /// curl.
+    Curl,
+    /// msmtp.
+    Msmtp,
     /// Postfix, started as root.
     Postfix,
     /// The dkimpy library for Python 3, with PyNaCl for Ed25519.
@@ -23,6 +29,12 @@ impl Peer {
         let checks: &[(&str, &[&str], &str)] = match self {
             Self::Python => &[("/usr/bin/python3", &["-c", "import smtplib"], "install python3")],
             Self::Swaks => &[("test", &["-x", "/usr/bin/swaks"], "install swaks")],
+            Self::SwaksTls => &[
+                ("test", &["-x", "/usr/bin/swaks"], "install swaks"),
+                ("perl", &["-MNet::SSLeay", "-e", "1"], "install libnet-ssleay-perl"),
+            ],
+            Self::Curl => &[("curl", &["--version"], "install curl")],
+            Self::Msmtp => &[("msmtp", &["--version"], "install msmtp")],
             Self::Postfix => &[
                 ("test", &["-x", "/usr/sbin/postfix"], "install postfix"),
                 ("sh", &["-c", "test $(id -u) = 0"], "run as root, which postfix needs to start"),

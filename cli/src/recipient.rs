@@ -1,0 +1,168 @@
+//! `spoolway recipient`: whom listeners of the kind `mx` take mail for.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use serde::Serialize;
+use shared::directory::{RecipientEntry, RecipientPattern, Recipients};
+use shared::limits::RECIPIENT_PATTERNS_MAX;
+use shared::mail::{Domain, Timestamp};
+use shared::port::{Directory, Entry, EntryKind};
+
+use crate::exit::{Exit, Failure, Outcome};
+use crate::limits::ENTRY_PAGE;
+use crate::screen::{Screen, Table, count, moment, write_json};
+use crate::trace::rfc3339;
+
+/// What the command needs of an edge.
+pub(crate) struct Ports {
+    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) now: Timestamp,
+}
+
+/// Adds recipients. One that is there already stays as it is.
+pub(crate) async fn add(
+    ports: &Ports,
+    recipients: &[RecipientPattern],
+    json: bool,
+    out: &mut dyn Write,
+) -> Outcome {
+    let mut added = Vec::new();
+    for recipient in recipients {
+        let name = recipient.entry_name();
+        if ports.directory.get(EntryKind::Recipient, &name).await?.is_some() {
+            continue;
+        }
+        if recipient.is_many() && patterns(ports, recipient.domain()).await? >= RECIPIENT_PATTERNS_MAX {
+            let text = format!(
+                "{} has {RECIPIENT_PATTERNS_MAX} patterns already, and no domain may have more; use wider ones",
+                recipient.domain()
+            );
+            return Err(Failure::new(Exit::Data, text));
+        }
+        let entry = RecipientEntry { recipient: recipient.clone(), created: ports.now };
+        ports.directory.put(Entry::from(entry)).await?;
+        added.push(recipient.to_string());
+    }
+    if json {
+        return write_json(out, &added);
+    }
+    Ok(writeln!(
+        out,
+        "{} added; mail for them is taken within a minute.",
+        count(added.len() as u64, "recipient")
+    )?)
+}
+
+/// Removes recipients.
+pub(crate) async fn remove(
+    ports: &Ports,
+    recipients: &[RecipientPattern],
+    json: bool,
+    out: &mut dyn Write,
+) -> Outcome {
+    let mut removed = Vec::new();
+    for recipient in recipients {
+        if ports.directory.delete(EntryKind::Recipient, &recipient.entry_name()).await? {
+            removed.push(recipient.to_string());
+        }
+    }
+    if removed.is_empty() {
+        let text = "none of them is there; `spoolway recipient list DOMAIN` names all";
+        return Err(Failure::new(Exit::NoInput, text));
+    }
+    if json {
+        return write_json(out, &removed);
+    }
+    Ok(writeln!(out, "{} removed.", count(removed.len() as u64, "recipient"))?)
+}
+
+/// The recipients of a domain, its patterns first.
+pub(crate) async fn list(
+    ports: &Ports,
+    domain: &Domain,
+    json: bool,
+    screen: Screen,
+    out: &mut dyn Write,
+) -> Outcome {
+    let entries = entries(ports, domain).await?;
+    let views: Vec<View> = entries.iter().map(View::from).collect();
+    if json {
+        return write_json(out, &views);
+    }
+    if views.is_empty() {
+        let text = format!("No recipient at {domain}. Add one with `spoolway recipient add ADDRESS`.");
+        return Ok(writeln!(out, "{text}")?);
+    }
+    let mut table = Table::new(&["recipient", "added"], &[]);
+    for view in views {
+        table.row(vec![view.recipient, moment(view.created)]);
+    }
+    Ok(table.write(out, screen)?)
+}
+
+async fn patterns(ports: &Ports, domain: &Domain) -> Outcome<usize> {
+    Ok(entries(ports, domain).await?.iter().filter(|entry| entry.recipient.is_many()).count())
+}
+
+async fn entries(ports: &Ports, domain: &Domain) -> Outcome<Vec<RecipientEntry>> {
+    let names = Recipients::of(domain);
+    let mut after = names.before_all().to_owned();
+    let mut found = Vec::new();
+    loop {
+        let page = ports.directory.list(EntryKind::Recipient, Some(&after), ENTRY_PAGE).await?;
+        let Some(last) = page.last() else { return Ok(found) };
+        after.clone_from(&last.name);
+        for entry in page {
+            if !names.has(&entry.name) {
+                return Ok(found);
+            }
+            let entry = RecipientEntry::try_from(entry);
+            found.push(entry.map_err(|error| Failure::new(Exit::Io, error.to_string()))?);
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct View {
+    recipient: String,
+    #[serde(serialize_with = "rfc3339::serialize")]
+    created: Timestamp,
+}
+
+impl From<&RecipientEntry> for View {
+    fn from(entry: &RecipientEntry) -> Self {
+        Self { recipient: entry.recipient.to_string(), created: entry.created }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{NOW, stores, text};
+
+    #[tokio::test]
+    async fn recipients_are_added_listed_and_removed() {
+        let open = stores().await;
+        let ports = Ports { directory: open.stores.directory.clone(), now: NOW };
+        let read = |text: &str| text.parse::<RecipientPattern>().unwrap();
+        let all = [read("app@example.com"), read("sales-*@example.com"), read("x@example.org")];
+        let mut out = Vec::new();
+        add(&ports, &all, false, &mut out).await.unwrap();
+        add(&ports, &all, false, &mut out).await.unwrap();
+        let domain = "example.com".parse().unwrap();
+        list(&ports, &domain, true, Screen::default(), &mut out).await.unwrap();
+        remove(&ports, &all[..1], false, &mut out).await.unwrap();
+        list(&ports, &domain, false, Screen::default(), &mut out).await.unwrap();
+        let told = text(out);
+        assert!(
+            told.starts_with(
+                "3 recipients added; mail for them is taken within a minute.\n0 recipients added"
+            ),
+            "{told}"
+        );
+        assert!(told.find("sales-*@example.com").unwrap() < told.find("app@example.com").unwrap(), "{told}");
+        assert!(told.contains("1 recipient removed.") && !told.contains("x@example.org"), "{told}");
+        assert_eq!(remove(&ports, &all[..1], false, &mut Vec::new()).await.unwrap_err().exit, Exit::NoInput);
+    }
+}
