@@ -116,10 +116,10 @@ pub(crate) struct Authenticator {
 impl Authenticator {
     pub(crate) fn new(settings: &Settings, ports: &Ports) -> Self {
         let fetch = fetch::Network::new(Arc::clone(&ports.clock));
-        Self::with_fetch(settings, ports, Arc::new(fetch))
+        Self::with_fetch(settings, ports, &(Arc::new(fetch) as Arc<dyn Fetch>))
     }
 
-    fn with_fetch(settings: &Settings, ports: &Ports, fetch: Arc<dyn Fetch>) -> Self {
+    fn with_fetch(settings: &Settings, ports: &Ports, fetch: &Arc<dyn Fetch>) -> Self {
         let Ports { directory, clock, ids, .. } = ports;
         Self {
             settings: settings.auth.clone(),

@@ -99,7 +99,7 @@ impl Exchange {
 
     async fn next(&mut self, response: Option<Vec<u8>>) -> Result<Next, Denial> {
         let state = std::mem::replace(&mut self.state, State::Over);
-        let Some(response) = response else { return self.first_challenge(state) };
+        let Some(response) = response else { return self.first_challenge(&state) };
         match state {
             State::Begun => match self.mechanism {
                 Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => self.scram(&response).await,
@@ -128,7 +128,7 @@ impl Exchange {
         }
     }
 
-    fn first_challenge(&self, state: State) -> Result<Next, Denial> {
+    fn first_challenge(&self, state: &State) -> Result<Next, Denial> {
         if !matches!(state, State::Begun) {
             return Err(Denial::Malformed);
         }

@@ -58,7 +58,7 @@ impl World {
         };
         let settings = Settings { hostname: "edge.example".to_owned(), auth, ..Settings::default() };
         let issuer = Arc::new(FakeIssuer::default());
-        let auth = Authenticator::with_fetch(&settings, &ports, Arc::clone(&issuer) as Arc<dyn Fetch>);
+        let auth = Authenticator::with_fetch(&settings, &ports, &(Arc::clone(&issuer) as Arc<dyn Fetch>));
         let world = Self { clock, stores, faults, issuer, auth: Arc::new(auth) };
         world.put(credential("app")).await;
         world

@@ -45,9 +45,9 @@ pub(super) enum TokenError {
 }
 
 impl Tokens {
-    pub(super) fn new(issuers: &[Issuer], fetch: Arc<dyn Fetch>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(issuers: &[Issuer], fetch: &Arc<dyn Fetch>, clock: Arc<dyn Clock>) -> Self {
         let with_keys = |issuer: &Issuer| {
-            let keys = KeySet::new(issuer.keys.clone(), Arc::clone(&fetch), Arc::clone(&clock));
+            let keys = KeySet::new(issuer.keys.clone(), Arc::clone(fetch), Arc::clone(&clock));
             (issuer.clone(), keys)
         };
         Self { issuers: issuers.iter().map(with_keys).collect(), clock }
