@@ -1,40 +1,44 @@
 //! Who a message says it is from (RFC 5322 §3.6.2), held against what its credential may say.
+//!
+//! The fields are read strictly. What another reader could take for one more address, or for another one, is not let through.
 
-use mail_parser::HeaderValue;
-use mail_parser::parsers::MessageStream;
+mod addresses;
+
+use memchr::memchr2_iter;
 use shared::directory::SenderPattern;
-use shared::mail::Mailbox;
 use shared::mail::header::{fields, separator};
 
-/// Whether every mailbox of every From field is one of `senders`. `content` is the beginning of a message; one whose header section
-/// is not whole in it, has a line that is no field, or has no From, is not allowed: what cannot be read could say anything.
+/// Whether every mailbox of every From and Sender field is one of `senders`, and there is one in From. `content` is the beginning of a
+/// message; one whose header section is not whole in it, has a line that is no field, or a line end that readers differ in, is not
+/// allowed: what cannot be read could say anything.
 pub(crate) fn is_author_allowed(content: &[u8], senders: &[SenderPattern]) -> bool {
     let Some(end) = separator(content, 0) else { return false };
-    let mut any = false;
-    for field in fields(&content[..end.section_end]) {
+    let section = &content[..end.section_end];
+    if has_bare_line_end(section) {
+        return false;
+    }
+    let mut has_author = false;
+    for field in fields(section) {
         let Ok(field) = field else { return false };
-        if field.is("From") {
-            any = true;
-            if !is_value_allowed(field.value, senders) {
+        let is_from = field.is("From");
+        if is_from || field.is("Sender") {
+            let value: Vec<u8> =
+                field.value.iter().copied().filter(|octet| !b"\r\n".contains(octet)).collect();
+            let Some(mailboxes) = addresses::read(&value) else { return false };
+            if !mailboxes.iter().all(|mailbox| senders.iter().any(|pattern| pattern.matches(mailbox))) {
                 return false;
             }
+            has_author |= is_from && !mailboxes.is_empty();
         }
     }
-    any
+    has_author
 }
 
-fn is_value_allowed(value: &[u8], senders: &[SenderPattern]) -> bool {
-    let line = [value, b"\r\n"].concat();
-    let HeaderValue::Address(addresses) = MessageStream::new(&line).parse_address() else { return false };
-    let mut any = false;
-    for address in addresses.iter() {
-        any = true;
-        let mailbox = address.address().and_then(|address| Mailbox::parse(address).ok());
-        if !mailbox.is_some_and(|mailbox| senders.iter().any(|pattern| pattern.matches(&mailbox))) {
-            return false;
-        }
-    }
-    any
+fn has_bare_line_end(section: &[u8]) -> bool {
+    memchr2_iter(b'\r', b'\n', section).any(|at| match section[at] {
+        b'\r' => section.get(at + 1) != Some(&b'\n'),
+        _ => at == 0 || section[at - 1] != b'\r',
+    })
 }
 
 #[cfg(test)]
@@ -71,6 +75,10 @@ mod tests {
             "From: someone",
             "From: other@example.org",
             "no field\r\nFrom: a@example.com",
+            "From: a@example.com\r\nSender: b@far.example",
+            "From: a@example.com\rFrom: b@far.example",
+            "From: a@example.com\nFrom: b@far.example",
+            "From: a@example.com,, <>",
             "X: y",
         ] {
             assert!(!allowed(header), "{header}");
