@@ -40,21 +40,22 @@ impl Allowance {
 
     /// Counts one message of the credential. Counters that fail stop no mail: until they are back, each container keeps the limits
     /// for itself.
-    pub(crate) async fn take(&self, entry: &CredentialEntry, now: Timestamp) -> Result<(), Exceeded> {
+    pub(crate) async fn take(&self, entry: &CredentialEntry) -> Result<(), Exceeded> {
         // the shorter window first: what it refuses must not use up the longer one
         for (which, limit) in [("rate", entry.rate), ("quota", entry.quota)] {
             let Some(rate) = limit else { continue };
             let name = format!("credential/{}/{which}", entry.name);
             let window = Window { name, limit: rate.messages, period: rate.period };
-            let meter = self.meter(&window.name, now);
-            if let Err(until) = meter.take(&self.store, &window, now).await {
+            let meter = self.meter(&window.name);
+            if let Err(until) = meter.take(&self.store, &window).await {
                 return Err(Exceeded { until, which: rate });
             }
         }
         Ok(())
     }
 
-    fn meter(&self, name: &str, now: Timestamp) -> Arc<Meter> {
+    fn meter(&self, name: &str) -> Arc<Meter> {
+        let now = self.store.now();
         let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(meter) = meters.get(name) {
             return Arc::clone(meter);

@@ -76,7 +76,7 @@ pub(crate) const COUNTERS_WARN_EVERY: Duration = Duration::from_secs(60);
 /// A lease holds at most this share, one in so many, of what was used of the window: what may be left over of a limit.
 pub(crate) const LEASE_SHARE: u64 = 20;
 /// And at most this share of what is left, so that leases shrink towards the limit.
-pub(crate) const LEASE_LEFT_SHARE: u64 = 20;
+pub(crate) const LEASE_LEFT_SHARE: u64 = 8;
 /// How long the directory has for a recipient.
 pub(crate) const DIRECTORY_WAIT: Duration = Duration::from_secs(10);
 /// How long what the directory says of a recipient is believed.

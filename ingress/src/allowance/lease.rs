@@ -24,6 +24,10 @@ impl Store {
         Self { counters, clock, warned_at: AtomicI64::new(i64::MIN) }
     }
 
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// `None` where they fail.
     async fn take(&self, window: &Window, n: u64, now: Timestamp) -> Option<Taken> {
         let taken = self.clock.timeout(COUNTERS_WAIT, self.counters.take(window, n, now)).await;
@@ -90,15 +94,15 @@ impl Default for Lease {
 
 impl Meter {
     /// Takes a token; otherwise tells when the next window begins.
-    pub(super) async fn take(&self, store: &Store, window: &Window, now: Timestamp) -> Result<(), Timestamp> {
+    pub(super) async fn take(&self, store: &Store, window: &Window) -> Result<(), Timestamp> {
         let _waiting = Waiting::new(&self.waiting);
         let mut lease = self.lease.lock().await;
+        // not before: the window may have passed meanwhile
+        let now = store.clock.now();
         let period = i64::try_from(window.period.as_millis()).unwrap_or(i64::MAX).max(1);
         lease.enter(window, period, now);
         let until = Timestamp::from_millis(lease.began_at.saturating_add(period));
         self.over_at.store(until.millis().saturating_add(period), Ordering::Relaxed);
-        // whoever has waited may come from the window before
-        let now = now.max(Timestamp::from_millis(lease.began_at));
         loop {
             if lease.in_hand > 0 {
                 lease.in_hand -= 1;
@@ -136,8 +140,7 @@ impl Lease {
     fn enter(&mut self, window: &Window, period: i64, now: Timestamp) {
         let began_at = now.millis().saturating_sub(now.millis().rem_euclid(period));
         let next = self.began_at.saturating_add(period);
-        // one window back is where those come from who have waited
-        let is_same = began_at == self.began_at || began_at.saturating_add(period) == self.began_at;
+        let is_same = began_at == self.began_at;
         if is_same && self.limit == window.limit {
             return;
         }
@@ -146,7 +149,6 @@ impl Lease {
             () if began_at == next => (0, self.used),
             () => (0, 0),
         };
-        let began_at = if is_same { self.began_at } else { began_at };
         *self = Self {
             began_at,
             limit: window.limit,

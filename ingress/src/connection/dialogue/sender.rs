@@ -61,7 +61,7 @@ impl Dialogue {
             return Err(policy::sender_not_allowed(&entry.name));
         }
         let now = self.edge.ports.clock.now();
-        if let Err(exceeded) = self.edge.allowance.take(&entry, now).await {
+        if let Err(exceeded) = self.edge.allowance.take(&entry).await {
             return Err(policy::allowance_exceeded(exceeded, now));
         }
         let widest = self.widest();
