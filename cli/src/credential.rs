@@ -1,6 +1,7 @@
 //! `spoolway credential`: what apps authenticate with, and what they may send.
 
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -44,7 +45,7 @@ pub(crate) async fn add(
         senders: from,
         rate,
         quota,
-        recipients,
+        recipients: recipients.map(NonZeroUsize::get),
         message_octets: size.map(|size| size.0),
         created: ports.now,
         revoked: None,

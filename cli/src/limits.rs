@@ -38,6 +38,8 @@ pub(crate) const DEV_CERTIFICATE_LEFT: Duration = Duration::from_secs(7 * 86_400
 pub(crate) const PREPARE_JOBS_MAX: usize = 16;
 /// Deliveries asked for at a time, for `queue`.
 pub(crate) const PENDING_PAGE: usize = 200;
+/// Longest name of a tenant, in octets; SQS groups messages by names of up to 128.
+pub(crate) const TENANT_OCTETS_MAX: usize = 64;
 /// Longest name of a credential, in octets (RFC 4616 §2).
 pub(crate) const CREDENTIAL_NAME_OCTETS_MAX: usize = 255;
 /// Entries asked for at a time, for `domain list`.

@@ -1,11 +1,13 @@
 //! The command line of `spoolway credential`.
 
+use std::num::NonZeroUsize;
+
 use clap::{Args, Subcommand};
 use shared::config::{Octets, Setting as _};
 use shared::directory::{Rate, SenderPattern};
 
 use super::Place;
-use crate::limits::CREDENTIAL_NAME_OCTETS_MAX;
+use crate::limits::{CREDENTIAL_NAME_OCTETS_MAX, TENANT_OCTETS_MAX};
 
 #[derive(Debug, Args)]
 pub(crate) struct CredentialArgs {
@@ -58,7 +60,7 @@ pub(crate) struct NewCredential {
     #[arg(value_parser = credential_name)]
     pub(crate) name: String,
     /// Whom its messages are accounted to [default: default].
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = tenant)]
     pub(crate) tenant: Option<String>,
     /// What it may send as; may be given several times.
     #[arg(long, value_name = "SENDER", required = true)]
@@ -71,7 +73,7 @@ pub(crate) struct NewCredential {
     pub(crate) quota: Option<Rate>,
     /// How many recipients a message may have.
     #[arg(long, value_name = "N")]
-    pub(crate) recipients: Option<usize>,
+    pub(crate) recipients: Option<NonZeroUsize>,
     /// How large a message may be: 512KiB, 10MiB.
     #[arg(long, value_name = "SIZE", value_parser = octets)]
     pub(crate) size: Option<Octets>,
@@ -98,6 +100,17 @@ fn credential_name(text: &str) -> Result<String, &'static str> {
     let fits = (1..=CREDENTIAL_NAME_OCTETS_MAX).contains(&text.len())
         && text.bytes().all(|octet| octet.is_ascii_graphic());
     if fits { Ok(text.to_owned()) } else { Err("use up to 255 printable ASCII characters without spaces") }
+}
+
+/// A name that a queue can group messages by.
+fn tenant(text: &str) -> Result<String, &'static str> {
+    let fits = (1..=TENANT_OCTETS_MAX).contains(&text.len())
+        && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b".-_".contains(&octet));
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("use up to 64 letters, digits, dots, hyphens and underscores")
+    }
 }
 
 fn octets(text: &str) -> Result<Octets, String> {

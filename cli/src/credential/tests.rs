@@ -22,7 +22,7 @@ fn new(name: &str) -> NewCredential {
         from: vec!["@example.com".parse().unwrap()],
         rate: Some("100/s".parse().unwrap()),
         quota: Some("100000/day".parse().unwrap()),
-        recipients: Some(50),
+        recipients: NonZeroUsize::new(50),
         size: None,
         cram_md5: false,
     }

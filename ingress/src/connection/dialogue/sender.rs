@@ -1,10 +1,13 @@
 //! Whether a client may begin a transaction, and on what terms.
 
+use std::sync::Arc;
+
 use shared::directory::{CredentialEntry, SenderPattern};
 use shared::mail::{Reply, ReversePath};
 use tracing::warn;
 
 use super::Dialogue;
+use crate::auth::Grant;
 use crate::author::is_author_allowed;
 use crate::smtp::{Mail, Terms};
 use crate::{ListenerKind, policy};
@@ -40,7 +43,7 @@ impl Dialogue {
     }
 
     async fn terms(&mut self, from: &ReversePath) -> Result<Terms, Reply> {
-        let Some(grant) = &self.grant else { return Err(policy::authentication_required()) };
+        let Some(grant) = self.grant.clone() else { return Err(policy::authentication_required()) };
         // it may have been revoked or changed since
         let entry = match self.edge.auth.credentials().get(grant.name()).await {
             Ok(Some(entry)) => entry,
@@ -64,6 +67,8 @@ impl Dialogue {
         if let Err(exceeded) = self.edge.allowance.take(&entry).await {
             return Err(policy::allowance_exceeded(exceeded, now));
         }
+        // the message that follows is held against the credential as it is now
+        self.grant = Some(Arc::new(Grant { entry: Arc::clone(&entry), mechanism: grant.mechanism }));
         let widest = self.widest();
         Ok(Terms {
             recipients: entry.recipients.map_or(widest.recipients, |most| most.min(widest.recipients)),
