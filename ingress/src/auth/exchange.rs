@@ -24,6 +24,8 @@ pub(crate) struct Exchange {
     name: Option<String>,
     /// Whether there is such a credential.
     is_known: bool,
+    /// Whether it has cost work, or told anything, and has yet to come to an end.
+    is_open: bool,
 }
 
 enum State {
@@ -54,7 +56,16 @@ impl Exchange {
         client: IpAddr,
         channel: Channel,
     ) -> Self {
-        Self { auth, mechanism, client, channel, state: State::Begun, name: None, is_known: false }
+        Self {
+            auth,
+            mechanism,
+            client,
+            channel,
+            state: State::Begun,
+            name: None,
+            is_known: false,
+            is_open: false,
+        }
     }
 
     /// Goes on with what the client sent, out of its base64; `None` at the beginning, where AUTH had no initial response
@@ -69,6 +80,7 @@ impl Exchange {
             Ok(Next::Granted(entry)) => Ok(entry),
             Err(denial) => Err(denial),
         };
+        self.is_open = false;
         telemetry::login(mechanism, outcome.as_ref().map(drop).map_err(|denial| *denial));
         match outcome {
             Ok(entry) => {
@@ -119,6 +131,7 @@ impl Exchange {
             State::Scram(server, entry) => {
                 let last = server.verify(&response)?;
                 let entry = entry.filter(|entry| entry.verifier.is_some()).ok_or(Denial::Wrong)?;
+                self.is_open = false;
                 // SMTP has no room for it in the reply that grants (RFC 4954 §4)
                 Ok(Next::Challenge(last.into_bytes(), State::Ending(Ok(entry))))
             }
@@ -150,6 +163,7 @@ impl Exchange {
             saslprep(name).filter(|name| name.len() <= AUTH_NAME_OCTETS_MAX).ok_or(Denial::Malformed)?;
         self.name = Some(name.clone().into_owned());
         self.auth.failures.check(self.client, Some(&name))?;
+        self.is_open = true;
         Ok(name.into_owned())
     }
 
@@ -239,6 +253,7 @@ impl Exchange {
             Some(said) => drop(self.claim(said)?),
             None => self.auth.failures.check(self.client, None)?,
         }
+        self.is_open = true;
         let said = self.name.clone();
         let name = self.auth.tokens.name(&token.ok_or(Denial::Malformed)?).await.map_err(|error| {
             tracing::info!(client = %self.client, %error, "a token was not taken");
@@ -250,6 +265,16 @@ impl Exchange {
         let name = self.claim(&name)?;
         is_self(&name, said.as_deref())?;
         self.entry(&name).await?.ok_or(Denial::Wrong)
+    }
+}
+
+/// Whoever leaves before the end has failed: names and tokens would be tried for nothing otherwise.
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if self.is_open {
+            telemetry::left(self.mechanism.name());
+            self.auth.failures.failed(self.client, self.name.as_deref());
+        }
     }
 }
 

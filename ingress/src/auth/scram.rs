@@ -191,6 +191,23 @@ mod tests {
     }
 
     #[test]
+    fn a_proof_over_another_nonce_is_none() {
+        let server = server(FIRST);
+        let without_proof = LAST.rsplit_once(",p=").unwrap().0.replace("lF$k0", "lF$k1");
+        let message = format!("{},{},{without_proof}", server.client_first_bare, server.server_first);
+        let (mut salted, salt) = ([0; 32], &server.verifier.salt);
+        let rounds = std::num::NonZeroU32::new(4096).unwrap();
+        let algorithm = aws_lc_rs::pbkdf2::PBKDF2_HMAC_SHA256;
+        aws_lc_rs::pbkdf2::derive(algorithm, rounds, salt, b"pencil", &mut salted);
+        let client_key = sign(&salted, "Client Key");
+        let signature = sign(&server.verifier.stored_key, &message);
+        let proof: Vec<u8> =
+            client_key.as_ref().iter().zip(signature.as_ref()).map(|(one, other)| one ^ other).collect();
+        let last = format!("{without_proof},p={}", BASE64_STANDARD.encode(proof));
+        assert_eq!(server.verify(last.as_bytes()), Err(Denial::Wrong));
+    }
+
+    #[test]
     fn names_may_have_commas_and_equals_signs() {
         let first = ClientFirst::read(b"y,a=o=3Dther,n=a=2Cb=3Dc,r=x,later=1").unwrap();
         assert_eq!((first.name.as_str(), first.authzid.as_deref()), ("a,b=c", Some("o=ther")));

@@ -11,7 +11,7 @@ const KEY_SETS: &str = "spoolway_ingress_key_sets_total";
 pub(crate) fn describe() {
     describe_counter!(
         LOGINS,
-        "exchanges of AUTH that ended, by mechanism and result: granted, wrong, malformed, unavailable or limited"
+        "exchanges of AUTH that ended, by mechanism and result: granted, wrong, malformed, unavailable, limited or left"
     );
     describe_counter!(KEY_SETS, "sets of keys asked of issuers of tokens, by result: ok or failed");
 }
@@ -25,6 +25,11 @@ pub(super) fn login(mechanism: &'static str, outcome: Result<(), Denial>) {
         Err(Denial::NameLimited | Denial::AddressLimited) => "limited",
     };
     counter!(LOGINS, "mechanism" => mechanism, "result" => result).increment(1);
+}
+
+/// The client left an exchange before its end.
+pub(super) fn left(mechanism: &'static str) {
+    counter!(LOGINS, "mechanism" => mechanism, "result" => "left").increment(1);
 }
 
 pub(super) fn key_set(ok: bool) {

@@ -70,3 +70,29 @@ async fn failures_that_are_spread_out_are_no_attack() {
     }
     assert_eq!(world.plain("app", SECRET).await, "235 app");
 }
+
+#[tokio::test]
+async fn to_leave_before_the_end_is_to_fail() {
+    let world = World::new().await;
+    for (client, mechanism, message) in [
+        ("192.0.2.7", "SCRAM-SHA-256", &b"n,,n=app,r=x"[..]),
+        ("192.0.2.8", "OAUTHBEARER", b"n,,\x01auth=Bearer bad\x01\x01"),
+    ] {
+        for at in 0..limits().auth_failures_each {
+            assert_eq!(world.run_from(client, mechanism, &[message]).await.0, "334", "{mechanism} {at}");
+        }
+        assert_eq!(world.run_from(client, mechanism, &[message]).await.0, ADDRESS, "{mechanism}");
+    }
+}
+
+#[tokio::test]
+async fn only_who_has_claimed_and_not_proved_fails_by_leaving() {
+    let world = World::new().await;
+    for _ in 0..=limits().auth_failures_each {
+        // gone before a word was said, and gone as soon as both sides were proved
+        let mut exchange = world.begin("PLAIN", &tls());
+        assert!(matches!(exchange.step(None).await, Step::Challenge(_)));
+        assert_eq!(super::bindings::login_without_its_end(&world).await, "334");
+    }
+    assert_eq!(world.plain("app", SECRET).await, "235 app");
+}
