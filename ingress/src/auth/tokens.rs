@@ -127,12 +127,17 @@ fn check(issuer: &Issuer, claims: &Claims, now: Timestamp) -> Result<String, Tok
     };
     match name {
         // whoever may write any address into an account would be anybody
-        Some(("email", _)) if claims.get("email_verified").is_some_and(|verified| *verified == false) => {
+        Some(("email", _)) if claims.get("email_verified").is_some_and(|said| !is_true(said)) => {
             Err(TokenError::Nameless)
         }
         Some((_, name)) if !name.is_empty() => Ok(name.to_owned()),
         _ => Err(TokenError::Nameless),
     }
+}
+
+/// Some issuers write it as a text.
+fn is_true(said: &Value) -> bool {
+    *said == true || *said == "true"
 }
 
 /// A NumericDate (RFC 7519 §2): seconds since the epoch, perhaps with a fraction. The inner `None`: it is there and is none.

@@ -204,6 +204,7 @@ async fn whatever_is_wrong_with_a_token_is_found() {
         (but("email", Value::Null), E::Nameless),
         (but("email", json!("")), E::Nameless),
         (but("email_verified", json!(false)), E::Nameless),
+        (but("email_verified", json!("false")), E::Nameless),
     ] {
         assert_eq!(name(&claims).await, Err(why), "{claims}");
     }
@@ -212,6 +213,7 @@ async fn whatever_is_wrong_with_a_token_is_found() {
         but("exp", json!(world.seconds(1 - skew))),
         but("nbf", json!(world.seconds(skew))),
         but("email_verified", json!(true)),
+        but("email_verified", json!("true")),
         json!({"iss": "https://id.example", "aud": "spoolway", "exp": world.seconds(1), "sub": "app"}),
     ] {
         assert_eq!(name(&claims).await, Ok("app".to_owned()), "{claims}");
