@@ -18,7 +18,6 @@ mod policy;
 mod proxy;
 mod rates;
 mod receive;
-mod recent;
 mod recipients;
 mod server;
 mod settings;

@@ -117,7 +117,7 @@ pub(crate) const PTR_NAMES_MAX: usize = 5;
 /// Most block lists that are asked about a client.
 pub const DNSBLS_MAX: usize = 20;
 /// Clients whose facts from the DNS are remembered, at some 200 octets each.
-pub(crate) const CHECKED_CLIENTS_KEPT: usize = 16 * 1024;
+pub(crate) const CHECKED_CLIENTS_KEPT: NonZeroUsize = NonZeroUsize::new(16 * 1024).expect("it is not zero");
 /// Shortest time that they are, and the time where the DNS did not answer.
 pub(crate) const FACTS_KEPT_MIN: Duration = Duration::from_secs(60);
 /// Longest such time.
@@ -128,7 +128,7 @@ pub(crate) const ABSENCE_KEPT: Duration = Duration::from_secs(300);
 pub(crate) const CHECKS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Addresses of which it is remembered how often they came, at about 50 octets each and rate.
-pub(crate) const RATED_ADDRESSES_KEPT: usize = 64 * 1024;
+pub(crate) const RATED_ADDRESSES_KEPT: NonZeroUsize = NonZeroUsize::new(64 * 1024).expect("it is not zero");
 /// Least time between two lines of the log about one limit: a flood must not become one of lines.
 pub(crate) const OVER_LIMIT_LOG_PAUSE: Duration = Duration::from_secs(10);
 

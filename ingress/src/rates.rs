@@ -4,9 +4,11 @@
 //! process; what credentials may send is counted for all of them elsewhere.
 
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use lru::LruCache;
 use shared::directory::Rate;
 use shared::mail::{Reply, Timestamp};
 
@@ -14,7 +16,6 @@ use crate::Limits;
 use crate::limits::RATED_ADDRESSES_KEPT;
 use crate::over_limit::{Limit, Over};
 use crate::places::stranger;
-use crate::recent::Recent;
 
 /// The rates of clients outside the trusted networks.
 pub(crate) struct Rates {
@@ -62,14 +63,14 @@ struct Buckets {
     period_micros: i128,
     step_micros: i128,
     /// When, in microseconds, the bucket of an address is full again.
-    full_at: Mutex<Recent<IpAddr, i128>>,
+    full_at: Mutex<LruCache<IpAddr, i128>>,
 }
 
 impl Buckets {
-    fn new(rate: Rate, kept: usize) -> Self {
+    fn new(rate: Rate, kept: NonZeroUsize) -> Self {
         let period_micros = i128::try_from(rate.period.as_micros()).unwrap_or(i128::MAX / 4);
         let step_micros = period_micros / i128::from(rate.messages.max(1));
-        Self { period_micros, step_micros, full_at: Mutex::new(Recent::new(kept)) }
+        Self { period_micros, step_micros, full_at: Mutex::new(LruCache::sparse(kept)) }
     }
 
     /// Takes one out of the address's bucket, or tells when there is one again.
@@ -81,14 +82,14 @@ impl Buckets {
         if full_at > latest {
             // the clock was set back: that must lock nobody out
             full_at = latest;
-            all.insert(client, latest);
+            all.put(client, latest);
         }
         let next = full_at + self.step_micros;
         let wait = next - latest;
         if wait > 0 {
             return Err(Duration::from_micros(u64::try_from(wait).unwrap_or(u64::MAX)));
         }
-        all.insert(client, next);
+        all.put(client, next);
         Ok(())
     }
 }
@@ -167,7 +168,7 @@ mod tests {
 
     #[test]
     fn so_many_addresses_are_remembered_and_those_in_use_the_longest() {
-        let buckets = Buckets::new("2/h".parse().unwrap(), 100);
+        let buckets = Buckets::new("2/h".parse().unwrap(), NonZeroUsize::new(100).unwrap());
         let address = |n: u32| IpAddr::from(std::net::Ipv4Addr::from_bits(n));
         let busy = address(u32::MAX);
         assert_eq!((buckets.take(busy, at(0)), buckets.take(busy, at(0))), (Ok(()), Ok(())));

@@ -173,7 +173,8 @@ impl Door {
                     let (edge, drain) = (Arc::clone(&edge), drain.clone());
                     sessions.spawn(async move {
                         let _open = Open::new(&edge);
-                        if let Some(connection) = opening.open(&drain).await {
+                        // what a session does once is boxed: the task of one that waits is small
+                        if let Some(connection) = Box::pin(opening.open(&drain)).await {
                             connection.run(drain).await;
                         }
                     });

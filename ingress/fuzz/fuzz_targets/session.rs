@@ -54,7 +54,7 @@ fn converse(config: &Arc<Config>, fails: bool, pieces: std::slice::Chunks<'_, u8
                         }
                         _ => Ok(Terms { recipients: 3, message_octets: 200 }),
                     };
-                    session.sender(verdict, &mut out);
+                    session.sender(*mail, verdict, &mut out);
                 }
                 Action::CheckRecipient(rcpt, mailbox) => {
                     let verdict = if mailbox.local_part().starts_with('x') {

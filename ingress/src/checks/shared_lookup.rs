@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
+use lru::LruCache;
 use shared::mail::Timestamp;
 use shared::port::{Clock, Resolver};
 use tokio::sync::watch;
@@ -16,7 +17,6 @@ use tracing::debug;
 use super::lookup::{Listing, listing, reverse};
 use super::{ClientFacts, Reverse};
 use crate::limits::{CHECKED_CLIENTS_KEPT, FACTS_KEPT_MAX, FACTS_KEPT_MIN};
-use crate::recent::Recent;
 use crate::telemetry::checked;
 use crate::{CheckSettings, Dnsbl};
 
@@ -31,7 +31,7 @@ pub(super) struct Lookups {
 struct Clients {
     /// No more than there are sessions.
     running: HashMap<IpAddr, Weak<Running>>,
-    known: Recent<IpAddr, Known>,
+    known: LruCache<IpAddr, Known>,
 }
 
 struct Known {
@@ -69,7 +69,7 @@ enum Found {
 
 impl Lookups {
     pub(super) fn new(settings: CheckSettings, resolver: Arc<dyn Resolver>, clock: Arc<dyn Clock>) -> Self {
-        let clients = Clients { running: HashMap::new(), known: Recent::new(CHECKED_CLIENTS_KEPT) };
+        let clients = Clients { running: HashMap::new(), known: LruCache::sparse(CHECKED_CLIENTS_KEPT) };
         Self { settings, clock, resolver, clients: Mutex::new(clients) }
     }
 
@@ -105,7 +105,7 @@ impl Lookups {
         self.count(&progress.borrow());
         {
             let mut clients = self.clients();
-            clients.known.insert(client, Known { facts, until: self.clock.now() + kept });
+            clients.known.put(client, Known { facts, until: self.clock.now() + kept });
             clients.running.remove(&client);
         }
         progress.send_modify(|progress| progress.done = true);

@@ -34,9 +34,7 @@ pub(super) struct Dialogue {
     trusted: bool,
     /// Whether the peer may say by XCLIENT for whom it speaks.
     xclient: bool,
-    tls: Option<TlsFacts>,
-    /// What a mechanism of AUTH may know of the connection.
-    channel: Channel,
+    tls: Option<Box<TlsFacts>>,
     exchange: Option<Box<Exchange>>,
     /// Who the client has proved to be.
     grant: Option<Arc<Grant>>,
@@ -53,15 +51,14 @@ impl Dialogue {
     pub(super) fn begin(
         client: IpAddr,
         trusted: bool,
-        tls: Option<TlsFacts>,
+        tls: Option<Box<TlsFacts>>,
         listener: &Arc<ListenerConfig>,
         edge: Arc<Edge>,
     ) -> Self {
         let mut out = Output::default();
         let now = edge.ports.clock.now();
         let xclient = edge.policy.may_xclient(client);
-        let channel = channel(client, tls.as_ref());
-        let offer = offer(listener, tls.as_ref(), &channel, xclient, &edge);
+        let offer = offer(listener, client, tls.as_deref(), xclient, &edge);
         let session = Session::begin(Arc::clone(&listener.config), offer, now, &mut out);
         let mut dialogue = Self {
             session,
@@ -72,7 +69,6 @@ impl Dialogue {
             trusted,
             xclient,
             tls,
-            channel,
             exchange: None,
             grant: None,
             checks: None,
@@ -97,7 +93,7 @@ impl Dialogue {
             let answered = match self.session.step(input, &mut self.out) {
                 Action::CheckSender(mail) => match self.terms_at_once() {
                     Some(terms) => {
-                        self.session.sender(terms, &mut self.out);
+                        self.session.sender(*mail, terms, &mut self.out);
                         None
                     }
                     None => Some(Action::CheckSender(mail)),
@@ -182,7 +178,7 @@ impl Dialogue {
     pub(super) async fn settle_dns(&mut self) {
         if let Some(mut checks) = self.checks.take() {
             let said = self.dns.name.take();
-            self.dns = checks.dns().await;
+            self.dns = Box::pin(checks.dns()).await;
             self.dns.name = said.or(self.dns.name.take());
         }
     }
@@ -227,8 +223,8 @@ impl Dialogue {
 /// What a session offers there.
 fn offer(
     listener: &ListenerConfig,
+    client: IpAddr,
     tls: Option<&TlsFacts>,
-    channel: &Channel,
     xclient: bool,
     edge: &Edge,
 ) -> Offer {
@@ -238,11 +234,12 @@ fn offer(
         (None, ListenerTls::StartTls | ListenerTls::Implicit | ListenerTls::Off) => Encryption::None,
     };
     let submission = listener.kind == ListenerKind::Submission;
-    let mechanisms = if submission { edge.auth.mechanisms(channel) } else { Vec::new() };
+    let mechanisms = if submission { edge.auth.mechanisms(&channel(client, tls)) } else { Vec::new() };
     let mechanisms_under_tls = submission && encryption == Encryption::Offered;
     Offer { encryption, mechanisms, mechanisms_under_tls, submission, xclient }
 }
 
+/// What a mechanism of AUTH may know of the connection.
 fn channel(client: IpAddr, tls: Option<&TlsFacts>) -> Channel {
     Channel {
         tls: tls.is_some(),

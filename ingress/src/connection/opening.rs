@@ -36,7 +36,7 @@ struct Whereabouts {
 
 impl Opening {
     /// The session, unless the client may have none; it has been told so then, where it was owed a word.
-    pub(crate) async fn open(mut self, drain: &Drain) -> Option<Connection> {
+    pub(crate) async fn open(mut self, drain: &Drain) -> Option<Box<Connection>> {
         let whereabouts = match self.locate().await {
             Ok(whereabouts) => whereabouts,
             Err(over) => {
@@ -72,7 +72,7 @@ impl Opening {
         whereabouts: Whereabouts,
         listener: Arc<ListenerConfig>,
         edge: Arc<Edge>,
-    ) -> Option<Connection> {
+    ) -> Option<Box<Connection>> {
         let Whereabouts { ip, trusted } = whereabouts;
         let delay = edge.limits.greeting_delay;
         if !delay.is_zero() && !trusted {
@@ -89,8 +89,8 @@ impl Opening {
                 Some(Ok(0) | Err(_)) => return None,
             }
         }
-        let dialogue = Dialogue::begin(ip, trusted, tls, &listener, edge);
-        Some(Connection::new(stream, place, dialogue, listener))
+        let dialogue = Dialogue::begin(ip, trusted, tls.map(Box::new), &listener, edge);
+        Some(Box::new(Connection::new(stream, place, dialogue, listener)))
     }
 
     /// Finds out where the client is. Whoever is not trusted is counted.

@@ -101,7 +101,7 @@ impl Player {
                             Ok(Terms { recipients: limits.recipients, message_octets: limits.message_octets })
                         }
                     };
-                    self.session.sender(verdict, &mut self.out);
+                    self.session.sender(*mail, verdict, &mut self.out);
                 }
                 Action::CheckRecipient(rcpt, mailbox) => {
                     let verdict = if mailbox.domain().as_str() == "refused.example" {

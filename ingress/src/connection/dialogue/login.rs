@@ -2,7 +2,7 @@
 
 use shared::mail::Reply;
 
-use super::Dialogue;
+use super::{Dialogue, channel};
 use crate::auth::{Denial, Step};
 use crate::smtp::{Action, Response};
 
@@ -13,7 +13,8 @@ impl Dialogue {
         mechanism: &str,
         initial: Option<Response>,
     ) -> Option<Action> {
-        self.exchange = self.edge.auth.begin(mechanism, self.client, &self.channel).map(Box::new);
+        let channel = channel(self.client, self.tls.as_deref());
+        self.exchange = self.edge.auth.begin(mechanism, self.client, &channel).map(Box::new);
         self.proceed(initial.map(|Response(octets)| octets)).await
     }
 

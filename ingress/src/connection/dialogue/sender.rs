@@ -37,9 +37,9 @@ impl Dialogue {
     }
 
     /// Decides on the sender of a client that has authenticated.
-    pub(in crate::connection) async fn check_sender(&mut self, mail: &Mail) {
+    pub(in crate::connection) async fn check_sender(&mut self, mail: Mail) {
         let terms = self.terms(&mail.from).await;
-        self.session.sender(terms, &mut self.out);
+        self.session.sender(mail, terms, &mut self.out);
     }
 
     async fn terms(&mut self, from: &ReversePath) -> Result<Terms, Reply> {

@@ -2,7 +2,7 @@
 
 use shared::mail::{ClientDns, Reply};
 
-use super::{Dialogue, channel, offer};
+use super::{Dialogue, offer};
 use crate::over_limit::Over;
 use crate::places::Place;
 use crate::smtp::{Action, XClient};
@@ -11,9 +11,8 @@ use crate::tls::TlsFacts;
 impl Dialogue {
     /// The session goes on under TLS.
     pub(in crate::connection) fn secured(&mut self, tls: TlsFacts) {
-        self.channel = channel(self.client, Some(&tls));
-        let offer = offer(&self.listener, Some(&tls), &self.channel, self.xclient, &self.edge);
-        self.tls = Some(tls);
+        let offer = offer(&self.listener, self.client, Some(&tls), self.xclient, &self.edge);
+        self.tls = Some(Box::new(tls));
         (self.grant, self.exchange) = (None, None);
         self.envelope_memory = None;
         self.session.secured(offer);
@@ -34,8 +33,7 @@ impl Dialogue {
         self.dns = ClientDns { name: name.filter(|name| !name.is_empty()), ..ClientDns::default() };
         self.look_up();
         (self.grant, self.exchange) = (None, None);
-        self.channel = channel(self.client, self.tls.as_ref());
-        let offer = offer(&self.listener, self.tls.as_ref(), &self.channel, self.xclient, &self.edge);
+        let offer = offer(&self.listener, self.client, self.tls.as_deref(), self.xclient, &self.edge);
         self.session.relocated(Ok(offer), &mut self.out)
     }
 

@@ -79,16 +79,6 @@ impl Session {
         out.say(reply);
     }
 
-    /// Whether the client has authenticated.
-    pub fn is_authenticated(&self) -> bool {
-        self.authenticated
-    }
-
-    /// Whether the next line belongs to an exchange of AUTH.
-    pub fn is_in_exchange(&self) -> bool {
-        matches!(self.phase, Phase::Exchange)
-    }
-
     fn leave_exchange(&mut self) {
         self.phase = Phase::Commands;
         self.splitter.in_exchange(false);

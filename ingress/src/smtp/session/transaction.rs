@@ -44,7 +44,6 @@ impl Session {
             out.say(replies::too_large());
             return None;
         }
-        self.asked = Some(mail.clone());
         Some(Action::CheckSender(mail))
     }
 
@@ -69,8 +68,7 @@ impl Session {
     }
 
     /// Answers [`Action::CheckSender`].
-    pub fn sender(&mut self, verdict: Result<Terms, Reply>, out: &mut Output) {
-        let Some(mail) = self.asked.take() else { return };
+    pub fn sender(&mut self, mail: Mail, verdict: Result<Terms, Reply>, out: &mut Output) {
         match verdict {
             Ok(terms) if mail.size.is_some_and(|size| size > terms.message_octets) => {
                 out.say(replies::too_large());
