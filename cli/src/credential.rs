@@ -100,7 +100,7 @@ pub(crate) async fn list(ports: &Ports, json: bool, screen: Screen, out: &mut dy
         let Some(last) = page.last() else { break };
         after = Some(last.name.clone());
         for entry in page {
-            entries.push(CredentialEntry::try_from(entry).map_err(unreadable)?);
+            entries.push(CredentialEntry::try_from(entry)?);
         }
     }
     let views: Vec<View<'_>> = entries.iter().map(View::from).collect();
@@ -152,7 +152,7 @@ fn secret(ports: &Ports) -> Outcome<(Secret, ScramVerifier)> {
 
 async fn find(ports: &Ports, name: &str) -> Outcome<Option<CredentialEntry>> {
     let entry = ports.directory.get(EntryKind::Credential, name).await?;
-    entry.map(CredentialEntry::try_from).transpose().map_err(unreadable)
+    Ok(entry.map(CredentialEntry::try_from).transpose()?)
 }
 
 async fn known(ports: &Ports, name: &str) -> Outcome<CredentialEntry> {
@@ -163,11 +163,6 @@ async fn known(ports: &Ports, name: &str) -> Outcome<CredentialEntry> {
             format!("there is no credential {name}; `spoolway credential list` names all"),
         )
     })
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the shape map_err asks for")]
-fn unreadable(error: shared::directory::EntryError) -> Failure {
-    Failure::new(Exit::Io, error.to_string())
 }
 
 /// A credential as it is shown: without what proves its secret.

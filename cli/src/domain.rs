@@ -61,7 +61,7 @@ pub(crate) async fn list(ports: &Ports, json: bool, screen: Screen, out: &mut dy
         let Some(last) = page.last() else { break };
         after = Some(last.name.clone());
         for entry in page {
-            views.push(View::from(DomainEntry::try_from(entry).map_err(unreadable)?));
+            views.push(View::from(DomainEntry::try_from(entry)?));
         }
     }
     if json {
@@ -105,12 +105,7 @@ pub(crate) async fn show(
 
 async fn find(ports: &Ports, name: &Domain) -> Outcome<Option<DomainEntry>> {
     let entry = ports.directory.get(EntryKind::Domain, name.as_str()).await?;
-    entry.map(DomainEntry::try_from).transpose().map_err(unreadable)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the shape map_err asks for")]
-fn unreadable(error: shared::directory::EntryError) -> Failure {
-    Failure::new(Exit::Io, error.to_string())
+    Ok(entry.map(DomainEntry::try_from).transpose()?)
 }
 
 /// Makes a key and stores it under the name asked for, or under one that is free: `s`, the date, and the algorithm's

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use shared::directory::EntryError;
 use shared::port::PortError;
 
 /// An exit code other than 0.
@@ -70,6 +71,12 @@ impl Failure {
 impl From<PortError> for Failure {
     fn from(error: PortError) -> Self {
         Self::new(Exit::Io, error.chain())
+    }
+}
+
+impl From<EntryError> for Failure {
+    fn from(error: EntryError) -> Self {
+        Self::new(Exit::Io, error.to_string())
     }
 }
 

@@ -117,8 +117,7 @@ async fn entries(ports: &Ports, domain: &Domain) -> Outcome<Vec<RecipientEntry>>
             if !names.has(&entry.name) {
                 return Ok(found);
             }
-            let entry = RecipientEntry::try_from(entry);
-            found.push(entry.map_err(|error| Failure::new(Exit::Io, error.to_string()))?);
+            found.push(RecipientEntry::try_from(entry)?);
         }
     }
 }

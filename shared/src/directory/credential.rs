@@ -12,29 +12,38 @@ use crate::mail::{Domain, Mailbox, TenantId, Timestamp};
 use crate::port::{Entry, EntryKind};
 
 /// A name that an app authenticates with, and what it may do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CredentialEntry {
     /// The name, which is the name of its entry, compared as it stands.
+    #[serde(skip)]
     pub name: String,
     /// Whom its messages are accounted to.
     pub tenant: TenantId,
     /// What proves its secret; without one, only a token of an issuer does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verifier: Option<ScramVerifier>,
     /// The secret itself, kept only where CRAM-MD5 was asked for, which cannot do without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cram_md5: Option<Secret>,
     /// What it may say in MAIL FROM and From; nothing may stand there where this is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub senders: Vec<SenderPattern>,
     /// Messages a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
     /// Messages a longer time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<Rate>,
     /// Recipients of a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipients: Option<usize>,
     /// Octets of a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_octets: Option<u64>,
     /// When it was made.
     pub created: Timestamp,
     /// Since when it is of no use any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Timestamp>,
 }
 
@@ -214,46 +223,10 @@ impl From<Rate> for String {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct CredentialValue {
-    tenant: TenantId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    verifier: Option<ScramVerifier>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    cram_md5: Option<Secret>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    senders: Vec<SenderPattern>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    rate: Option<Rate>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    quota: Option<Rate>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    recipients: Option<usize>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    message_octets: Option<u64>,
-    created: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    revoked: Option<Timestamp>,
-}
-
 impl From<CredentialEntry> for Entry {
     fn from(entry: CredentialEntry) -> Self {
-        let CredentialEntry { name, tenant, verifier, cram_md5, senders, rate, quota, .. } = entry;
-        let CredentialEntry { recipients, message_octets, created, revoked, .. } = entry;
-        let value = CredentialValue {
-            tenant,
-            verifier,
-            cram_md5,
-            senders,
-            rate,
-            quota,
-            recipients,
-            message_octets,
-            created,
-            revoked,
-        };
-        let value = serde_json::to_value(value).expect("an entry is plain data");
-        Self { kind: EntryKind::Credential, name, value }
+        let value = serde_json::to_value(&entry).expect("an entry is plain data");
+        Self { kind: EntryKind::Credential, name: entry.name, value }
     }
 }
 
@@ -264,25 +237,10 @@ impl TryFrom<Entry> for CredentialEntry {
         if kind != EntryKind::Credential {
             return Err(EntryError { kind, name, cause: "it is not a credential".into() });
         }
-        let value = match serde_json::from_value::<CredentialValue>(value) {
-            Ok(value) => value,
-            Err(cause) => return Err(EntryError { kind, name, cause: cause.into() }),
-        };
-        let CredentialValue { tenant, verifier, cram_md5, senders, rate, quota, .. } = value;
-        let CredentialValue { recipients, message_octets, created, revoked, .. } = value;
-        Ok(Self {
-            name,
-            tenant,
-            verifier,
-            cram_md5,
-            senders,
-            rate,
-            quota,
-            recipients,
-            message_octets,
-            created,
-            revoked,
-        })
+        match serde_json::from_value::<Self>(value) {
+            Ok(entry) => Ok(Self { name, ..entry }),
+            Err(cause) => Err(EntryError { kind, name, cause: cause.into() }),
+        }
     }
 }
 
