@@ -132,7 +132,7 @@ pub(crate) const RATED_ADDRESSES_KEPT: NonZeroUsize = NonZeroUsize::new(64 * 102
 /// Least time between two lines of the log about one limit: a flood must not become one of lines.
 pub(crate) const OVER_LIMIT_LOG_PAUSE: Duration = Duration::from_secs(10);
 
-/// Memory that a session is counted as, in octets: an idle one takes 3.0 KiB (README), and it can hold a read of commands that
+/// Memory that a session is counted as, in octets: an idle one takes 4.3 KiB (README), and it can hold a read of commands that
 /// waits (`command_read_octets`) and replies not yet taken.
 pub const SESSION_OCTETS: u32 = 12 * 1024;
 /// What TLS adds to that, in octets: rustls keeps a record of 16 KiB each way (RFC 8446 §5.1), and some state.
