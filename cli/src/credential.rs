@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use serde::Serialize;
-use shared::directory::{CredentialEntry, Rate, ScramVerifier, Secret, SenderPattern};
+use shared::directory::{CredentialEntry, DecoyKey, Rate, ScramVerifier, Secret, SenderPattern};
 use shared::mail::{TenantId, Timestamp};
 use shared::port::{Directory, EntryKind, Ids};
 
@@ -50,6 +50,7 @@ pub(crate) async fn add(
         created: ports.now,
         revoked: None,
     };
+    keep_decoy_key(ports).await?;
     ports.directory.put(entry.clone().into()).await?;
     tell(&entry, &secret, json, screen, out)
 }
@@ -141,6 +142,13 @@ pub(crate) async fn show(
     let entry = known(ports, name).await?;
     let view = View::from(&entry);
     if json { write_json(out, &view) } else { write_view(&view, screen, out) }
+}
+
+async fn keep_decoy_key(ports: &Ports) -> Outcome<()> {
+    if ports.directory.get(EntryKind::Fleet, DecoyKey::NAME).await?.is_none() {
+        ports.directory.put(DecoyKey::generate(&*ports.ids).into()).await?;
+    }
+    Ok(())
 }
 
 fn secret(ports: &Ports) -> Outcome<(Secret, ScramVerifier)> {

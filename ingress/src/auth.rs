@@ -5,6 +5,7 @@
 
 mod cram;
 mod credentials;
+mod decoys;
 mod exchange;
 mod failures;
 mod fetch;
@@ -29,6 +30,7 @@ pub use settings::{AuthSettings, Issuer, KeySource, KeySourceError, WithoutTls};
 pub(super) use telemetry::describe;
 
 use crate::{Ports, Settings};
+use decoys::Decoys;
 use failures::Failures;
 use fetch::Fetch;
 use secrets::Secrets;
@@ -107,6 +109,7 @@ pub(crate) struct Authenticator {
     hostname: String,
     credentials: Arc<Credentials>,
     secrets: Secrets,
+    decoys: Decoys,
     tokens: Tokens,
     failures: Failures,
     clock: Arc<dyn Clock>,
@@ -125,6 +128,7 @@ impl Authenticator {
             settings: settings.auth.clone(),
             hostname: settings.hostname.clone(),
             credentials: Arc::new(Credentials::new(Arc::clone(directory), Arc::clone(clock))),
+            decoys: Decoys::new(Arc::clone(directory), Arc::clone(clock)),
             secrets: Secrets::new(ids.octets(), Arc::clone(clock)),
             tokens: Tokens::new(&settings.auth.issuers, fetch, Arc::clone(clock)),
             failures: Failures::new(&settings.limits, Arc::clone(clock)),

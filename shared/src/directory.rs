@@ -1,6 +1,7 @@
 //! What the directory's entries say, as values: the one place that knows the JSON of each kind.
 
 mod credential;
+mod decoy;
 mod domain;
 mod recipient;
 mod scram;
@@ -10,6 +11,7 @@ use thiserror::Error;
 pub use credential::{
     CredentialEntry, Rate, RateError, ScramVerifier, Secret, SenderPattern, SenderPatternError,
 };
+pub use decoy::DecoyKey;
 pub use domain::{DomainEntry, Selector};
 pub use recipient::{RecipientEntry, RecipientPattern, RecipientPatternError, Recipients};
 pub use scram::{SecretError, saslprep};

@@ -58,8 +58,11 @@ pub(crate) const NAME_OCTETS_MAX: usize = 512;
 pub(crate) const VALUE_OCTETS_MAX: usize = 64 * 1024;
 /// Octets of chance in a generated secret: 160 bits, which nobody guesses however fast they can try.
 pub(crate) const SECRET_OCTETS: usize = 20;
+/// Octets of the key that the salts of unknown names are made with: as many as its hash has.
+pub const DECOY_KEY_OCTETS: usize = 32;
+
 /// Octets of a generated salt.
-pub(crate) const SALT_OCTETS: usize = 16;
+pub const SALT_OCTETS: usize = 16;
 /// Rounds of PBKDF2 of a new verifier: the least that RFC 7677 §4 allows. More of them slow the guessing of a secret that a person
 /// chose; ours are 160 random bits, and each login would pay for them.
 pub const SCRAM_ITERATIONS: u32 = 4096;

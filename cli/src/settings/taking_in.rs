@@ -106,6 +106,7 @@ pub(super) fn limits(section: &mut Section<'_>, in_bucket: bool) -> Limits {
         idle_commands: section.value("idle_commands", default.idle_commands),
         refused_recipients: section.value("refused_recipients", default.refused_recipients),
         greeting_delay: section.value("greeting_delay", default.greeting_delay),
+        handshake_timeout: section.value("handshake_timeout", default.handshake_timeout),
         proxy_timeout: section.value("proxy_timeout", default.proxy_timeout),
         command_timeout: section.value("command_timeout", default.command_timeout),
         content_timeout: section.value("content_timeout", default.content_timeout),
@@ -139,5 +140,6 @@ fn check(limits: &Limits, section: &mut Section<'_>) {
     if limits.greeting_delay >= limits.command_timeout {
         section.mistake("greeting_delay", "no client waits so long", "use a few seconds, such as 5s");
     }
+    check_time("handshake_timeout", limits.handshake_timeout, section);
     check_time("proxy_timeout", limits.proxy_timeout, section);
 }

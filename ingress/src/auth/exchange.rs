@@ -6,6 +6,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use shared::directory::{CredentialEntry, saslprep};
+use shared::port::PortError;
 
 use super::message::Claim;
 use super::scram::{Binding, ClientFirst, Server};
@@ -169,10 +170,7 @@ impl Exchange {
 
     /// What the directory has under a name.
     async fn entry(&mut self, name: &str) -> Result<Option<Arc<CredentialEntry>>, Denial> {
-        let entry = self.auth.credentials.get(name).await.map_err(|error| {
-            tracing::warn!(error = error.chain(), "a login cannot be checked");
-            Denial::Unavailable
-        })?;
+        let entry = self.auth.credentials.get(name).await.map_err(|error| unavailable(&error))?;
         self.is_known = entry.is_some();
         Ok(entry)
     }
@@ -211,7 +209,9 @@ impl Exchange {
             Binding::Used(_) | Binding::Unsupported | Binding::NotOffered => return Err(Denial::Malformed),
         };
         let entry = self.entry(&name).await?;
-        let verifier = self.auth.secrets.verifier(&name, entry.as_deref());
+        // for each name, so that asking takes no longer for one that is not there
+        let decoy = self.auth.decoys.key().await.map_err(|error| unavailable(&error))?;
+        let verifier = self.auth.secrets.verifier(&name, entry.as_deref(), decoy.as_ref());
         let nonce = BASE64_STANDARD.encode(self.auth.ids.octets::<NONCE_OCTETS>());
         let server = Server::new(first, binding.as_deref(), &nonce, verifier);
         let challenge = server.challenge().as_bytes().to_vec();
@@ -276,6 +276,11 @@ impl Drop for Exchange {
             self.auth.failures.failed(self.client, self.name.as_deref());
         }
     }
+}
+
+fn unavailable(error: &PortError) -> Denial {
+    tracing::warn!(error = error.chain(), "a login cannot be checked");
+    Denial::Unavailable
 }
 
 /// Nobody acts for another: the authorization identity is empty or the name itself.

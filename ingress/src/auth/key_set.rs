@@ -7,6 +7,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::Value;
 use shared::mail::Timestamp;
 use shared::port::{Clock, chain};
+use tokio::sync::OwnedMutexGuard;
 
 use super::fetch::Fetch;
 use super::{KeySource, telemetry};
@@ -36,7 +37,7 @@ pub(super) struct KeySet {
     clock: Arc<dyn Clock>,
     held: Mutex<Held>,
     /// Whoever has it asks the issuer.
-    asking: tokio::sync::Mutex<()>,
+    asking: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Clone, Default)]
@@ -63,25 +64,38 @@ impl Held {
 
 impl KeySet {
     pub(super) fn new(source: KeySource, fetch: Arc<dyn Fetch>, clock: Arc<dyn Clock>) -> Self {
-        Self { source, fetch, clock, held: Mutex::default(), asking: tokio::sync::Mutex::new(()) }
+        Self { source, fetch, clock, held: Mutex::default(), asking: Arc::default() }
     }
 
     /// The keys, with the one named `id` if there is one; `None` where they cannot be had.
-    pub(super) async fn keys(&self, id: Option<&str>) -> Option<Arc<[Key]>> {
+    pub(super) async fn keys(self: &Arc<Self>, id: Option<&str>) -> Option<Arc<[Key]>> {
         let now = self.clock.now();
         if self.lock().wants_more(id, now) {
             let old_is_enough = self.lock().has(id).is_some();
-            match self.asking.try_lock() {
-                Ok(_asking) => self.ask(id).await,
-                Err(_) if old_is_enough => {}
-                Err(_) => {
-                    let _asking = self.asking.lock().await;
-                    self.ask(id).await;
-                }
+            let asking = Arc::clone(&self.asking);
+            let turn = match Arc::clone(&asking).try_lock_owned() {
+                Ok(turn) => Some(turn),
+                Err(_) if old_is_enough => None,
+                Err(_) => Some(asking.lock_owned().await),
+            };
+            if let Some(turn) = turn {
+                self.ask_to_the_end(id, turn).await;
             }
         }
         let (keys, read) = self.lock().keys.clone()?;
         (now.since(read) < KEY_SET_KEPT_MAX).then_some(keys)
+    }
+
+    /// Asks whether or not the client waits for it: the others would not be answered before the next try is allowed.
+    async fn ask_to_the_end(self: &Arc<Self>, id: Option<&str>, turn: OwnedMutexGuard<()>) {
+        let (set, id) = (Arc::clone(self), id.map(str::to_owned));
+        let asked = tokio::spawn(async move {
+            set.ask(id.as_deref()).await;
+            drop(turn);
+        });
+        if let Err(error) = asked.await {
+            tracing::error!(%error, "asking for an issuer's keys broke off");
+        }
     }
 
     /// Asks the issuer, unless somebody else just has.
@@ -90,12 +104,12 @@ impl KeySet {
         if !self.lock().wants_more(id, now) {
             return;
         }
-        self.lock().tried = Some(now);
         let read = match self.fetch.fetch(&self.source).await {
             Ok(text) => read(&text).ok_or_else(|| "it is no set of keys".to_owned()),
             Err(error) => Err(chain(&error)),
         };
         telemetry::key_set(read.is_ok());
+        self.lock().tried = Some(now);
         match read {
             Ok(keys) => self.lock().keys = Some((keys, now)),
             Err(error) => tracing::warn!(source = %self.source, error, "an issuer's keys cannot be had"),

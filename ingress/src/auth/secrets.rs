@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::hmac;
 use lru::LruCache;
-use shared::directory::{CredentialEntry, ScramVerifier};
-use shared::limits::SCRAM_ITERATIONS;
+use shared::directory::{CredentialEntry, DecoyKey, ScramVerifier};
+use shared::limits::{SALT_OCTETS, SCRAM_ITERATIONS};
 use shared::mail::Timestamp;
 use shared::port::Clock;
 use tokio::sync::Semaphore;
@@ -45,10 +45,20 @@ impl Secrets {
         }
     }
 
-    /// The verifier of a credential, or one that looks like it and proves nothing.
-    pub(super) fn verifier(&self, name: &str, entry: Option<&CredentialEntry>) -> ScramVerifier {
+    /// The verifier of a credential, or one that looks like it and proves nothing: its salt is the same whichever container is
+    /// asked, where they share the `decoy` key.
+    pub(super) fn verifier(
+        &self,
+        name: &str,
+        entry: Option<&CredentialEntry>,
+        decoy: Option<&DecoyKey>,
+    ) -> ScramVerifier {
+        let salt = || match decoy {
+            Some(DecoyKey(key)) => tag(&hmac::Key::new(hmac::HMAC_SHA256, key), "salt", &[name.as_bytes()]),
+            None => self.tag("salt", &[name.as_bytes()]),
+        };
         entry.and_then(|entry| entry.verifier.clone()).unwrap_or_else(|| ScramVerifier {
-            salt: self.tag("salt", &[name.as_bytes()])[..16].to_vec(),
+            salt: salt()[..SALT_OCTETS].to_vec(),
             iterations: SCRAM_ITERATIONS,
             stored_key: self.tag("stored key", &[name.as_bytes()]).to_vec(),
             server_key: self.tag("server key", &[name.as_bytes()]).to_vec(),
@@ -62,7 +72,7 @@ impl Secrets {
         secret: &str,
         entry: Option<&CredentialEntry>,
     ) -> Result<bool, Busy> {
-        let verifier = self.verifier(name, entry);
+        let verifier = self.verifier(name, entry, None);
         let parts = [name.as_bytes(), &verifier.salt, &verifier.stored_key, secret.as_bytes()];
         let tag = self.tag("proof", &parts);
         let now = self.clock.now();
@@ -95,19 +105,24 @@ impl Secrets {
         proved.get(tag).is_some_and(|since| *since <= now && now.since(*since) < PROOF_AGE_MAX)
     }
 
-    /// A tag that only this process can make. No two lists of parts have the same octets under it.
+    /// A tag that only this process can make.
     fn tag(&self, what: &str, parts: &[&[u8]]) -> Tag {
-        let mut context = hmac::Context::with_key(&self.key);
-        for part in std::iter::once(&what.as_bytes()).chain(parts) {
-            context.update(&(part.len() as u64).to_be_bytes());
-            context.update(part);
-        }
-        let mut tag = Tag::default();
-        tag.copy_from_slice(context.sign().as_ref());
-        tag
+        tag(&self.key, what, parts)
     }
 
     fn lock(&self) -> MutexGuard<'_, LruCache<Tag, Timestamp>> {
         self.proved.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// No two lists of parts have the same octets under it.
+fn tag(key: &hmac::Key, what: &str, parts: &[&[u8]]) -> Tag {
+    let mut context = hmac::Context::with_key(key);
+    for part in std::iter::once(&what.as_bytes()).chain(parts) {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    let mut tag = Tag::default();
+    tag.copy_from_slice(context.sign().as_ref());
+    tag
 }

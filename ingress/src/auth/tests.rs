@@ -8,10 +8,10 @@ mod mechanisms;
 mod memory;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use shared::directory::{CredentialEntry, ScramVerifier, Secret};
+use shared::directory::{CredentialEntry, DecoyKey, ScramVerifier, Secret};
 use shared::mail::TenantId;
 use shared::port::{Directory, Entry, EntryKind};
 use shared::testkit::{Faults, Faulty, ManualClock, SeededIds, TempStores, ZoneResolver};
@@ -30,6 +30,9 @@ struct World {
     faults: Arc<Faults>,
     issuer: Arc<FakeIssuer>,
     auth: Arc<Authenticator>,
+    /// Another container of the same edge.
+    other: Arc<Authenticator>,
+    lookups_before: u64,
 }
 
 impl World {
@@ -56,10 +59,18 @@ impl World {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             ids: Arc::new(SeededIds::new(1)),
         };
+        let others = Ports { ids: Arc::new(SeededIds::new(2)), ..ports.clone() };
         let settings = Settings { hostname: "edge.example".to_owned(), auth, ..Settings::default() };
         let issuer = Arc::new(FakeIssuer::default());
-        let auth = Authenticator::with_fetch(&settings, &ports, &(Arc::clone(&issuer) as Arc<dyn Fetch>));
-        let world = Self { clock, stores, faults, issuer, auth: Arc::new(auth) };
+        let start = |ports: &Ports| {
+            let fetch = Arc::clone(&issuer) as Arc<dyn Fetch>;
+            Arc::new(Authenticator::with_fetch(&settings, ports, &fetch))
+        };
+        let (auth, other) = (start(&ports), start(&others));
+        stores.stores.directory.put(DecoyKey::generate(&*ports.ids).into()).await.unwrap();
+        assert!(auth.decoys.key().await.unwrap().is_some());
+        let lookups_before = faults.calls("get");
+        let world = Self { clock, stores, faults, issuer, auth, other, lookups_before };
         world.put(credential("app")).await;
         world
     }
@@ -107,7 +118,7 @@ impl World {
     }
 
     fn lookups(&self) -> u64 {
-        self.faults.calls("get")
+        self.faults.calls("get") - self.lookups_before
     }
 }
 
@@ -148,6 +159,9 @@ fn credential(name: &str) -> CredentialEntry {
 struct FakeIssuer {
     keys: std::sync::Mutex<Option<String>>,
     asked: AtomicU32,
+    /// Whether it waits for `answers` first.
+    hangs: AtomicBool,
+    answers: tokio::sync::Notify,
 }
 
 impl FakeIssuer {
@@ -164,6 +178,9 @@ impl FakeIssuer {
 impl Fetch for FakeIssuer {
     async fn fetch(&self, _: &KeySource) -> Result<bytes::Bytes, FetchError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
+        if self.hangs.load(Ordering::Relaxed) {
+            self.answers.notified().await;
+        }
         let keys = self.keys.lock().unwrap().clone();
         keys.map(Into::into).ok_or(FetchError::Late)
     }

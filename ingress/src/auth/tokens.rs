@@ -17,7 +17,7 @@ type Claims = Map<String, Value>;
 
 /// Checks the tokens of the issuers that are listed.
 pub(super) struct Tokens {
-    issuers: Vec<(Issuer, KeySet)>,
+    issuers: Vec<(Issuer, Arc<KeySet>)>,
     clock: Arc<dyn Clock>,
 }
 
@@ -48,7 +48,7 @@ impl Tokens {
     pub(super) fn new(issuers: &[Issuer], fetch: &Arc<dyn Fetch>, clock: Arc<dyn Clock>) -> Self {
         let with_keys = |issuer: &Issuer| {
             let keys = KeySet::new(issuer.keys.clone(), Arc::clone(fetch), Arc::clone(&clock));
-            (issuer.clone(), keys)
+            (issuer.clone(), Arc::new(keys))
         };
         Self { issuers: issuers.iter().map(with_keys).collect(), clock }
     }
@@ -81,7 +81,7 @@ impl Tokens {
 }
 
 /// The claims, if the signature is one of the issuer's.
-async fn verified(token: &str, header: &Header, keys: &KeySet) -> Result<Claims, TokenError> {
+async fn verified(token: &str, header: &Header, keys: &Arc<KeySet>) -> Result<Claims, TokenError> {
     let id = header.kid.as_deref();
     let keys = keys.keys(id).await.ok_or(TokenError::Unavailable)?;
     let fitting: Vec<_> = keys.iter().filter(|key| key.fits(id, header.alg)).collect();

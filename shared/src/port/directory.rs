@@ -34,6 +34,8 @@ pub enum EntryKind {
     Suppression,
     /// How a domain's mail leaves.
     Route,
+    /// What the containers of one edge share.
+    Fleet,
 }
 
 impl EntryKind {
@@ -45,6 +47,7 @@ impl EntryKind {
             Self::Recipient => "recipient",
             Self::Suppression => "suppression",
             Self::Route => "route",
+            Self::Fleet => "fleet",
         }
     }
 }

@@ -19,12 +19,13 @@ pub async fn directory_suite(fixture: &dyn Fixture<dyn Directory>) {
     entries_outlive_their_handles(fixture).await;
 }
 
-const KINDS: [EntryKind; 5] = [
+const KINDS: [EntryKind; 6] = [
     EntryKind::Credential,
     EntryKind::Domain,
     EntryKind::Recipient,
     EntryKind::Suppression,
     EntryKind::Route,
+    EntryKind::Fleet,
 ];
 
 fn entry(kind: EntryKind, name: &str, value: Value) -> Entry {

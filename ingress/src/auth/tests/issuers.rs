@@ -331,3 +331,20 @@ async fn an_issuer_that_does_not_answer_is_done_without_for_a_day() {
     world.clock.advance(KEY_SET_KEPT_MAX);
     assert_eq!(world.bearer(&token(&world)).await, "454 4.7.0");
 }
+
+#[tokio::test]
+async fn keys_are_fetched_though_the_client_that_needed_them_leaves() {
+    let world = World::new().await;
+    let signer = Signer::ed();
+    world.issuer.publish(keys(&[signer.jwk("1")]));
+    world.issuer.hangs.store(true, Ordering::Relaxed);
+    let token = signer.token(&header(), &world.claims());
+    let gone = world.bearer(&token);
+    assert!(futures::poll!(std::pin::pin!(gone)).is_pending());
+    while world.issuer.asked() == 0 {
+        tokio::task::yield_now().await;
+    }
+    world.issuer.answers.notify_one();
+    assert_eq!(world.bearer(&token).await, "235 app");
+    assert_eq!(world.issuer.asked(), 1);
+}

@@ -94,6 +94,21 @@ async fn scram_shows_an_unknown_name_a_salt_that_stays_the_same() {
 }
 
 #[tokio::test]
+async fn an_unknown_name_has_the_same_salt_in_every_container() {
+    let world = World::new().await;
+    let mut seen = Vec::new();
+    for (container, name) in [(&world.auth, "nobody"), (&world.other, "nobody"), (&world.other, "anybody")] {
+        let mut exchange = container.begin("SCRAM-SHA-256", CLIENT.parse().unwrap(), &tls()).unwrap();
+        let first = format!("n,,n={name},r=nonce");
+        let Step::Challenge(challenge) = exchange.step(Some(first.into_bytes())).await else { panic!() };
+        let challenge = String::from_utf8(challenge).unwrap();
+        seen.push(challenge.split(',').nth(1).unwrap().to_owned());
+    }
+    assert_eq!(seen[0], seen[1]);
+    assert_ne!(seen[1], seen[2]);
+}
+
+#[tokio::test]
 async fn cram_md5_works_where_the_secret_is_kept_for_it_alone() {
     let world = World::new().await;
     let secret = Secret("tanstaaftanstaaf".to_owned());
