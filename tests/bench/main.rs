@@ -9,6 +9,7 @@ mod cloud;
 mod cold_start;
 mod flood;
 mod idle;
+mod logins;
 mod process;
 mod sink;
 mod source;
@@ -40,6 +41,9 @@ struct Options {
     /// Measure what 20 sessions send on kept connections, alone and beside a flood of connections over the limits.
     #[arg(long)]
     flood: bool,
+    /// Measure logins by PLAIN, with secrets the edge has and has not just seen, and by SCRAM-SHA-256, a connection each.
+    #[arg(long)]
+    logins: bool,
     /// Measure Postfix in place of Spoolway (Debian's package; needs root).
     #[arg(long)]
     postfix: bool,
@@ -81,6 +85,9 @@ fn main() -> ExitCode {
         let sink = sink::Sink::start().await;
         if options.cloud {
             return cloud::measure(&options, &sink).await;
+        }
+        if options.logins {
+            return logins::measure(&options).await;
         }
         if options.flood {
             return flood::measure(&options, &sink).await;

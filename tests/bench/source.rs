@@ -97,10 +97,15 @@ impl Client {
         self.reply('2').await
     }
 
-    async fn command(&mut self, line: &str, wanted: char) -> std::io::Result<()> {
+    pub(crate) async fn command(&mut self, line: &str, wanted: char) -> std::io::Result<()> {
         self.stream.get_mut().write_all(line.as_bytes()).await?;
         self.stream.get_mut().flush().await?;
         self.reply(wanted).await
+    }
+
+    /// The last line of the last reply.
+    pub(crate) fn last_line(&self) -> &str {
+        self.line.trim_end()
     }
 
     async fn reply(&mut self, wanted: char) -> std::io::Result<()> {
