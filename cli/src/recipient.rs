@@ -1,5 +1,6 @@
 //! `spoolway recipient`: whom listeners of the kind `mx` take mail for.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -20,26 +21,23 @@ pub(crate) struct Ports {
     pub(crate) now: Timestamp,
 }
 
-/// Adds recipients. One that is there already stays as it is.
+/// Adds recipients. One that is there already stays as it is. Where a domain would have too many patterns, none is added.
 pub(crate) async fn add(
     ports: &Ports,
     recipients: &[RecipientPattern],
     json: bool,
     out: &mut dyn Write,
 ) -> Outcome {
-    let mut added = Vec::new();
+    let mut new = BTreeMap::new();
     for recipient in recipients {
         let name = recipient.entry_name();
-        if ports.directory.get(EntryKind::Recipient, &name).await?.is_some() {
-            continue;
+        if ports.directory.get(EntryKind::Recipient, &name).await?.is_none() {
+            new.insert(name, recipient);
         }
-        if recipient.is_many() && patterns(ports, recipient.domain()).await? >= RECIPIENT_PATTERNS_MAX {
-            let text = format!(
-                "{} has {RECIPIENT_PATTERNS_MAX} patterns already, and no domain may have more; use wider ones",
-                recipient.domain()
-            );
-            return Err(Failure::new(Exit::Data, text));
-        }
+    }
+    check_patterns(ports, new.values().copied()).await?;
+    let mut added = Vec::new();
+    for recipient in new.into_values() {
         let entry = RecipientEntry { recipient: recipient.clone(), created: ports.now };
         ports.directory.put(Entry::from(entry)).await?;
         added.push(recipient.to_string());
@@ -99,6 +97,25 @@ pub(crate) async fn list(
         table.row(vec![view.recipient, moment(view.created)]);
     }
     Ok(table.write(out, screen)?)
+}
+
+/// Refuses more patterns than ingresses read for a domain.
+async fn check_patterns(ports: &Ports, new: impl Iterator<Item = &RecipientPattern>) -> Outcome<()> {
+    let mut more: BTreeMap<&Domain, usize> = BTreeMap::new();
+    for recipient in new.filter(|recipient| recipient.is_many()) {
+        *more.entry(recipient.domain()).or_default() += 1;
+    }
+    for (domain, more) in more {
+        let there = patterns(ports, domain).await?;
+        if there + more > RECIPIENT_PATTERNS_MAX {
+            let text = format!(
+                "{domain} has {there} patterns, and with {more} more it would have over {RECIPIENT_PATTERNS_MAX}, which no domain \
+                 may; none was added; use wider ones"
+            );
+            return Err(Failure::new(Exit::Data, text));
+        }
+    }
+    Ok(())
 }
 
 async fn patterns(ports: &Ports, domain: &Domain) -> Outcome<usize> {
@@ -163,5 +180,11 @@ mod tests {
         assert!(told.find("sales-*@example.com").unwrap() < told.find("app@example.com").unwrap(), "{told}");
         assert!(told.contains("1 recipient removed.") && !told.contains("x@example.org"), "{told}");
         assert_eq!(remove(&ports, &all[..1], false, &mut Vec::new()).await.unwrap_err().exit, Exit::NoInput);
+        let many: Vec<_> =
+            (0..RECIPIENT_PATTERNS_MAX).map(|n| read(&format!("list{n}-*@example.com"))).collect();
+        assert_eq!(add(&ports, &many, false, &mut Vec::new()).await.unwrap_err().exit, Exit::Data);
+        let mut out = Vec::new();
+        list(&ports, &domain, false, Screen::default(), &mut out).await.unwrap();
+        assert!(!text(out).contains("list"), "all or none");
     }
 }

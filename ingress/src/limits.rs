@@ -138,6 +138,9 @@ pub const SESSION_OCTETS: u32 = 12 * 1024;
 /// What TLS adds to that, in octets: rustls keeps a record of 16 KiB each way (RFC 8446 §5.1), and some state.
 pub const TLS_OCTETS: u32 = 36 * 1024;
 
+/// Characters of a client certificate's name that are told of it.
+pub(crate) const CERTIFICATE_NAME_CHARS: usize = 64;
+
 /// What a session, a message and the whole server may use up. The defaults are what the RFCs ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {

@@ -192,7 +192,7 @@ impl Dialogue {
                 ip: self.client,
                 helo: helo.to_owned(),
                 esmtp,
-                tls: self.tls.as_ref().map(|tls| tls.cipher.clone()),
+                tls: self.tls.as_ref().map(|tls| tls.describe()),
                 credential: self.grant.as_ref().map(|grant| grant.name().to_owned()),
                 submission: self.listener.kind == ListenerKind::Submission,
                 dns: self.dns.clone(),

@@ -9,6 +9,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::certificate::alternative_names;
 use super::names::Names;
+use crate::limits::CERTIFICATE_NAME_CHARS;
 
 /// Label of the channel binding `tls-exporter` (RFC 9266 §2).
 const EXPORTER: &[u8] = b"EXPORTER-Channel-Binding";
@@ -62,6 +63,16 @@ impl TlsFacts {
             server_end_point: names.find(sni).and_then(|certificate| certificate.end_point.clone()),
             sni: sni.map(str::to_owned),
         }
+    }
+
+    /// The session in a line, as a message's trace and its Received header tell it. Whose certificate a client showed is told by
+    /// its subject, or the first of its names where it has none, up to [`CERTIFICATE_NAME_CHARS`] characters.
+    pub(crate) fn describe(&self) -> String {
+        let Some(certificate) = &self.client_certificate else { return self.cipher.clone() };
+        let subject = Some(&certificate.subject).filter(|subject| !subject.is_empty());
+        let name = subject.or(certificate.names.first()).unwrap_or(&certificate.fingerprint);
+        let name: String = name.chars().filter(|c| !c.is_control()).take(CERTIFICATE_NAME_CHARS).collect();
+        format!("{} client certificate {name}", self.cipher)
     }
 }
 

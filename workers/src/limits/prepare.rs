@@ -14,7 +14,7 @@ pub const SUBJECT_OCTETS_READ: usize = 2048;
 /// Longest name of a client in a Received line, in octets: that of a domain (RFC 5321 §4.5.3.1.2).
 pub const HELO_OCTETS_MAX: usize = 255;
 /// Longest text on a client's TLS in a Received line, in octets.
-pub(crate) const TLS_OCTETS_MAX: usize = 128;
+pub(crate) const TLS_OCTETS_MAX: usize = 160;
 /// How long the signing keys of a domain are kept.
 pub const KEYS_KEPT_FOR: Duration = Duration::from_secs(10);
 /// How long it is believed that a domain is not in the directory: an operator who adds one tries it at once.

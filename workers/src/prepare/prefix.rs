@@ -87,9 +87,9 @@ fn protocol(client: &Client, smtputf8: bool) -> &'static str {
     }
 }
 
-/// The version and the cipher, in characters that a comment can hold.
+/// The version, the cipher and the client's certificate, in characters that a comment can hold.
 fn push_tls(tls: &str, out: &mut String) {
-    let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ');
+    let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ' | '=' | ',' | '@');
     out.extend(tls.chars().take(TLS_OCTETS_MAX).map(|c| if safe(c) { c } else { '?' }));
 }
 

@@ -43,7 +43,11 @@ async fn a_client_may_show_a_certificate_where_it_is_optional() {
     let asking = Asking::new(false).await;
     assert_eq!(asking.open(None).await.unwrap().client_certificate, None);
     let own = asking.client();
-    let shown = asking.open(Some(&own)).await.unwrap().client_certificate.unwrap();
+    let facts = asking.open(Some(&own)).await.unwrap();
+    assert!(facts.describe().starts_with(&facts.cipher), "{facts:?}");
+    assert!(facts.describe().contains(" client certificate "), "{facts:?}");
+    assert!(facts.describe().contains("CN=the app"), "{facts:?}");
+    let shown = facts.client_certificate.unwrap();
     let fingerprint = digest(&SHA256, &own.der());
     let hexadecimal: String = fingerprint.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
     assert!(shown.subject.contains("CN=the app"), "{shown:?}");
