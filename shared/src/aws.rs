@@ -14,6 +14,7 @@ mod meter;
 mod queue;
 mod secrets;
 mod spool;
+mod tallies;
 
 pub use clients::Aws;
 pub use counters::DynamoCounters;
@@ -23,3 +24,4 @@ pub use keys::SsmKeys;
 pub use queue::SqsQueue;
 pub use secrets::{SecretsManager, SsmSecrets};
 pub use spool::S3Spool;
+pub use tallies::DynamoTallies;

@@ -12,6 +12,7 @@ mod keys;
 mod lock;
 mod queue;
 mod spool;
+mod tallies;
 
 pub use counters::SqliteCounters;
 pub use database::{Database, OpenError};
@@ -22,3 +23,4 @@ pub use keys::FileKeys;
 pub use lock::{EdgeLock, LockError};
 pub use queue::{QueueSettings, SqliteQueue};
 pub use spool::FileSpool;
+pub use tallies::SqliteTallies;

@@ -157,6 +157,8 @@ pub(crate) mod aws {
     pub(crate) const LEFT_OUT_PAUSE: Duration = Duration::from_millis(50);
     /// How long a claim that was never finished is remembered: longer than its job can be in a queue.
     pub(crate) const UNFINISHED_KEPT: Duration = Duration::from_secs(15 * 86_400);
+    /// Counts of a tally that are added or cleared at a time.
+    pub(crate) const TALLIES_AT_A_TIME: usize = 8;
     /// How long a counter is kept behind the end of its window.
     pub(crate) const COUNTER_KEPT: Duration = Duration::from_secs(86_400);
 }

@@ -14,6 +14,7 @@ mod queue;
 mod resolver;
 mod secrets;
 mod spool;
+mod tallies;
 
 pub use clock::Clock;
 pub use counters::{Counters, Taken, Window};
@@ -29,3 +30,4 @@ pub use queue::{BATCH_MAX, DELAY_MAX, Depth, Outgoing, Queue, Receipt, Received}
 pub use resolver::{Answer, MxHost, ResolveError, Resolved, Resolver, Tlsa};
 pub use secrets::{SecretText, Secrets};
 pub use spool::{PackInfo, Piece, Spool, SpoolWriter};
+pub use tallies::{Count, Tallies};

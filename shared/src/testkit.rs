@@ -22,6 +22,7 @@ mod queue_suite;
 mod resolver;
 pub mod samples;
 mod spool_suite;
+mod tallies_suite;
 
 pub use clock::ManualClock;
 pub use cloud::Cloud;
@@ -39,3 +40,4 @@ pub use keys_suite::{keys_suite, keys_under_faults};
 pub use queue_suite::{queue_suite, queue_under_faults};
 pub use resolver::{ZoneError, ZoneResolver};
 pub use spool_suite::{spool_suite, spool_under_faults};
+pub use tallies_suite::{tallies_suite, tallies_under_faults};

@@ -37,4 +37,5 @@ conforms! {
     the_directory: directory_suite, directory_under_faults;
     the_keys: keys_suite, keys_under_faults;
     the_counters: counters_suite, counters_under_faults;
+    the_tallies: tallies_suite, tallies_under_faults;
 }

@@ -8,6 +8,7 @@ pub mod poll;
 pub mod prepare;
 mod stage;
 pub mod sweep;
+pub mod tls_report;
 
 #[cfg(test)]
 mod testing;

@@ -3,6 +3,7 @@
 mod client;
 pub mod lambda;
 pub mod prepare;
+pub(crate) mod tls_report;
 
 use std::time::Duration;
 

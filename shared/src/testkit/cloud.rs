@@ -12,8 +12,10 @@ use aws_sdk_sqs::types::QueueAttributeName;
 
 use super::samples::unique;
 use super::{Emulator, Fixture, Store, Windows, eventually};
-use crate::aws::{Aws, DynamoCounters, DynamoDeliveries, DynamoDirectory, S3Spool, SqsQueue, SsmKeys};
-use crate::port::{Counters, Deliveries, Directory, Keys, Queue, Spool};
+use crate::aws::{
+    Aws, DynamoCounters, DynamoDeliveries, DynamoDirectory, DynamoTallies, S3Spool, SqsQueue, SsmKeys,
+};
+use crate::port::{Counters, Deliveries, Directory, Keys, Queue, Spool, Tallies};
 
 /// The adapters of AWS.
 #[derive(Clone, Copy)]
@@ -63,6 +65,7 @@ cloud! {
     Directory: directory_table => |aws, name| Arc::new(DynamoDirectory::new(aws, name)),
     Keys: path => |aws, name| Arc::new(SsmKeys::new(aws, name)),
     Counters: state_table => |aws, name| Arc::new(DynamoCounters::new(aws, name)),
+    Tallies: state_table => |aws, name| Arc::new(DynamoTallies::new(aws, name)),
 }
 
 impl Cloud {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Faults, Faulty, Fixture, Store, Windows};
-use crate::port::{Counters, Deliveries, Directory, Keys, Queue, Spool};
+use crate::port::{Counters, Deliveries, Directory, Keys, Queue, Spool, Tallies};
 
 /// The stores of another fixture, with a sound [`Faulty`] in front of each handle.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,4 +34,4 @@ macro_rules! decorated {
         }
     )*};
 }
-decorated!(Spool, Queue, Deliveries, Directory, Keys, Counters);
+decorated!(Spool, Queue, Deliveries, Directory, Keys, Counters, Tallies);

@@ -9,9 +9,9 @@ use tempfile::TempDir;
 use super::{Fixture, Store, Windows};
 use crate::embedded::{
     Database, FileKeys, FileSpool, QueueSettings, SqliteCounters, SqliteDeliveries, SqliteDirectory,
-    SqliteQueue,
+    SqliteQueue, SqliteTallies,
 };
-use crate::port::{Clock, Counters, Deliveries, Directory, Keys, Queue, Spool};
+use crate::port::{Clock, Counters, Deliveries, Directory, Keys, Queue, Spool, Tallies};
 use crate::system::SystemClock;
 use crate::wire::{StoreUrls, Stores, WireError};
 
@@ -83,6 +83,7 @@ embedded! {
     Directory => |folder| Arc::new(SqliteDirectory::new(&folder.database()).expect(OPENS)),
     Keys => |folder| Arc::new(FileKeys::open(folder.0.path(), &SystemClock).expect(OPENS)),
     Counters => |folder| Arc::new(SqliteCounters::new(&folder.database()).expect(OPENS)),
+    Tallies => |folder| Arc::new(SqliteTallies::new(&folder.database()).expect(OPENS)),
 }
 
 fn queue(database: &Database) -> SqliteQueue {

@@ -11,9 +11,9 @@ use super::Faults;
 use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{Domain, MessageId, PackId, Reply, Timestamp};
 use crate::port::{
-    Cancel, Claim, Counters, Deliveries, DeliveryState, Depth, Directory, Entry, EntryKind, Held, Keys,
-    Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Queue, Receipt, Received, Record,
-    SigningKey, Spool, SpoolWriter, Taken, Window,
+    Cancel, Claim, Count, Counters, Deliveries, DeliveryState, Depth, Directory, Entry, EntryKind, Held,
+    Keys, Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Queue, Receipt, Received, Record,
+    SigningKey, Spool, SpoolWriter, Taken, Tallies, Window,
 };
 
 /// A port whose operations fail as [`Faults`] has it: `Faulty<dyn Spool>` is a `Spool`, and so on for each port.
@@ -184,5 +184,18 @@ impl Keys for Faulty<dyn Keys> {
 impl Counters for Faulty<dyn Counters> {
     async fn take(&self, window: &Window, n: u64, now: Timestamp) -> PortResult<Taken> {
         self.faults.apply("take", self.inner.take(window, n, now)).await
+    }
+}
+
+#[async_trait]
+impl Tallies for Faulty<dyn Tallies> {
+    async fn add(&self, book: &str, counts: &[Count], now: Timestamp, keep: Duration) -> PortResult<()> {
+        self.faults.apply("add", self.inner.add(book, counts, now, keep)).await
+    }
+    async fn read(&self, book: &str, after: Option<&str>, limit: usize) -> PortResult<Vec<Count>> {
+        self.faults.apply_read("read", self.inner.read(book, after, limit)).await
+    }
+    async fn clear(&self, book: &str, keys: &[String]) -> PortResult<()> {
+        self.faults.apply("clear", self.inner.clear(book, keys)).await
     }
 }

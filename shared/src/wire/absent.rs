@@ -10,9 +10,9 @@ use super::Store;
 use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{Domain, MessageId, PackId, Reply, Timestamp};
 use crate::port::{
-    Cancel, Claim, Counters, Deliveries, DeliveryState, Depth, Directory, Entry, EntryKind, Held, Keys,
-    Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Queue, Receipt, Received, Record,
-    SigningKey, Spool, SpoolWriter, Taken, Window,
+    Cancel, Claim, Count, Counters, Deliveries, DeliveryState, Depth, Directory, Entry, EntryKind, Held,
+    Keys, Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Queue, Receipt, Received, Record,
+    SigningKey, Spool, SpoolWriter, Taken, Tallies, Window,
 };
 
 /// Stands where a store is that is not opened. Whoever asks it for anything has a fault, and is told so: it refuses every call.
@@ -167,5 +167,20 @@ impl Keys for Absent {
 impl Counters for Absent {
     async fn take(&self, _: &Window, _: u64, _: Timestamp) -> PortResult<Taken> {
         self.refuse("the taking of tokens")
+    }
+}
+
+#[async_trait]
+impl Tallies for Absent {
+    async fn add(&self, _: &str, _: &[Count], _: Timestamp, _: Duration) -> PortResult<()> {
+        self.refuse("the adding to tallies")
+    }
+
+    async fn read(&self, _: &str, _: Option<&str>, _: usize) -> PortResult<Vec<Count>> {
+        self.refuse("the read of tallies")
+    }
+
+    async fn clear(&self, _: &str, _: &[String]) -> PortResult<()> {
+        self.refuse("the clearing of tallies")
     }
 }

@@ -9,12 +9,14 @@ use super::plan::{KeysAt, OnDisk, Plan, QueueAt, SpoolAt, TableAt};
 use super::problems::{Problems, told};
 use super::stores::{Owned, Stores};
 use super::{Store, WireError};
-use crate::aws::{Aws, DynamoCounters, DynamoDeliveries, DynamoDirectory, S3Spool, SqsQueue, SsmKeys};
+use crate::aws::{
+    Aws, DynamoCounters, DynamoDeliveries, DynamoDirectory, DynamoTallies, S3Spool, SqsQueue, SsmKeys,
+};
 use crate::embedded::{
     Database, FileKeys, FileSpool, OpenError, SqliteCounters, SqliteDeliveries, SqliteDirectory, SqliteQueue,
-    make_folder,
+    SqliteTallies, make_folder,
 };
-use crate::port::{Clock, Counters, Deliveries, Directory, Keys, PortError, Queue, Spool};
+use crate::port::{Clock, Counters, Deliveries, Directory, Keys, PortError, Queue, Spool, Tallies};
 
 /// What becomes of stores that are not there.
 #[derive(Clone, Copy)]
@@ -45,10 +47,10 @@ impl Plan {
         let outbound = opening.outbound(self.outbound);
         let deliveries = opening.state(self.state);
         let directory = opening.directory(self.directory);
-        let counters = opening.counters(self.counters);
+        let (counters, tallies) = opening.counters(self.counters);
         opening.problems.finish()?;
         let owned = Arc::new(opening.owned);
-        Ok(Stores { spool, inbound, outbound, deliveries, directory, keys, counters, owned })
+        Ok(Stores { spool, inbound, outbound, deliveries, directory, keys, counters, tallies, owned })
     }
 
     /// Makes the folders of all stores first, so that one that cannot be made is one mistake and not one of each store in it.
@@ -183,15 +185,22 @@ impl Opening {
         }
     }
 
-    fn counters(&mut self, at: Option<TableAt>) -> Arc<dyn Counters> {
+    fn counters(&mut self, at: Option<TableAt>) -> (Arc<dyn Counters>, Arc<dyn Tallies>) {
+        let absent = || Arc::new(Absent(Store::Counters));
         match at {
-            Some(TableAt::File(path)) => match self.table(Store::Counters, &path, SqliteCounters::new) {
-                Some(counters) => Arc::new(counters),
-                None => Arc::new(Absent(Store::Counters)),
-            },
-            Some(TableAt::DynamoDb(table)) => self
-                .cloud(Arc::new(Absent(Store::Counters)), |aws| Arc::new(DynamoCounters::new(aws, &table))),
-            None => Arc::new(Absent(Store::Counters)),
+            Some(TableAt::File(path)) => {
+                let open =
+                    |database: &Database| Ok((SqliteCounters::new(database)?, SqliteTallies::new(database)?));
+                match self.table(Store::Counters, &path, open) {
+                    Some((counters, tallies)) => (Arc::new(counters), Arc::new(tallies)),
+                    None => (absent(), absent()),
+                }
+            }
+            Some(TableAt::DynamoDb(table)) => (
+                self.cloud(absent(), |aws| Arc::new(DynamoCounters::new(aws, &table))),
+                self.cloud(absent(), |aws| Arc::new(DynamoTallies::new(aws, &table))),
+            ),
+            None => (absent(), absent()),
         }
     }
 

@@ -9,7 +9,7 @@ use super::open::Mode;
 use super::plan::Plan;
 use super::{Needs, StoreUrls, WireError};
 use crate::embedded::{EdgeLock, LockError, SqliteDeliveries, SqliteQueue};
-use crate::port::{Clock, Counters, Deliveries, Directory, Keys, PortError, Queue, Spool};
+use crate::port::{Clock, Counters, Deliveries, Directory, Keys, PortError, Queue, Spool, Tallies};
 
 /// The stores of an edge. One that was not asked for is there by name only, and refuses every call.
 #[derive(Clone)]
@@ -28,6 +28,8 @@ pub struct Stores {
     pub keys: Arc<dyn Keys>,
     /// Counters.
     pub counters: Arc<dyn Counters>,
+    /// Statistics, which are where the counters are.
+    pub tallies: Arc<dyn Tallies>,
     pub(super) owned: Arc<Owned>,
 }
 

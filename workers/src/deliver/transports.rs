@@ -47,6 +47,18 @@ pub enum TrustAnchors {
     These(Vec<CertificateDer<'static>>),
 }
 
+impl TrustAnchors {
+    /// The certificates. Reading the system's takes a while.
+    pub(crate) async fn certificates(&self) -> Vec<CertificateDer<'static>> {
+        match self {
+            Self::These(certificates) => certificates.clone(),
+            Self::System => tokio::task::spawn_blocking(|| rustls_native_certs::load_native_certs().certs)
+                .await
+                .unwrap_or_default(),
+        }
+    }
+}
+
 impl Default for TransportSettings {
     fn default() -> Self {
         Self {
