@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use shared::config::Mistake;
-use shared::port::{Clock, Counters, Deliveries, Directory, Ids, Keys, Queue, Spool};
+use shared::port::{Clock, Counters, Deliveries, Directory, Ids, Keys, Queue, Spool, Tallies};
 use shared::telemetry::{Health, HttpServer, Metrics};
 use shared::wire::Store;
 use tokio::task::{JoinError, JoinSet};
@@ -34,6 +34,7 @@ pub(crate) struct Stores {
     pub(crate) deliveries: Arc<dyn Deliveries>,
     pub(crate) directory: Arc<dyn Directory>,
     pub(crate) counters: Arc<dyn Counters>,
+    pub(crate) tallies: Arc<dyn Tallies>,
     pub(crate) keys: Arc<dyn Keys>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,

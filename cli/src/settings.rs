@@ -6,6 +6,7 @@ mod read;
 mod roles;
 mod taking_in;
 mod tls;
+mod tls_reports;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use workers::limits::{CONNECTIONS_MAX, PACK_RETAIN, RETAIN};
 pub(crate) use read::read;
 pub(crate) use roles::{Reader, Role, Roles};
 pub(crate) use tls::ListenerTls;
+pub(crate) use tls_reports::TlsReports;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +60,8 @@ pub(crate) struct Settings {
     /// Name servers; the system's own where there are none.
     pub(crate) dns_servers: Vec<SocketAddr>,
     pub(crate) deliver: Deliver,
+    /// Whom reports of TLS are from; none are made without.
+    pub(crate) tls_reports: Option<TlsReports>,
     /// Where metrics and health are told.
     pub(crate) http: Option<SocketAddr>,
     pub(crate) log: Log,
@@ -266,6 +270,7 @@ impl Settings {
             stores: Stores::default(),
             dns_servers: Vec::new(),
             deliver: Deliver::default(),
+            tls_reports: None,
             http: None,
             log: Log::default(),
         }

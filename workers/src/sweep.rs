@@ -17,6 +17,7 @@ use crate::limits::{
     FORGET_PAGE, FORGET_PAGES_MAX, PACK_RETAIN, PACK_WALK_PAUSE, SWEEP_BACKLOG_MAX, SWEEP_LEASE, SWEEP_PAGE,
     SWEEP_PAUSE, SWEEP_SHARDS_MAX,
 };
+use crate::tls_report::Reports;
 
 /// How the sweep works.
 #[derive(Debug, Clone)]
@@ -95,6 +96,7 @@ pub struct Sweep {
     settings: SweepSettings,
     ports: SweepPorts,
     walk: Mutex<PackWalk>,
+    reports: Option<Reports>,
 }
 
 impl Sweep {
@@ -102,7 +104,14 @@ impl Sweep {
     pub fn new(settings: SweepSettings, ports: SweepPorts) -> Self {
         let pause = settings.packs.map_or(Duration::ZERO, |packs| packs.pause);
         let walk = Mutex::new(PackWalk::new(ports.clock.now() + pause));
-        Self { settings, ports, walk }
+        Self { settings, ports, walk, reports: None }
+    }
+
+    /// The same, which looks after the TLS reports too.
+    #[must_use]
+    pub fn reporting(mut self, reports: Reports) -> Self {
+        self.reports = Some(reports);
+        self
     }
 
     /// Sweeps every [`SweepSettings::pause`], until `drain` is cancelled; a sweep under way ends at its next step.
@@ -134,6 +143,9 @@ impl Sweep {
         self.forget(&mut report).await;
         if let Some(retention) = self.settings.packs {
             self.walk.lock().await.go_on(&self.ports, retention, &mut report).await;
+        }
+        if let Some(reports) = &self.reports {
+            reports.run_once().await;
         }
         metrics::counter!("spoolway_sweep_sent_total").increment(report.sent as u64);
         metrics::counter!("spoolway_sweep_errors_total").increment(report.errors.len() as u64);

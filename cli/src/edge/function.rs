@@ -26,7 +26,8 @@ pub(crate) async fn serve(settings: &Settings, role: Role, namespace: &str) -> O
         Role::Prepare => serve_batches(prepare(settings, &stores), metrics).await,
         Role::Deliver => serve_batches(deliver(settings, &stores)?, metrics).await,
         Role::Sweep => {
-            serve_sweeps(join::sweep(settings, reader, &stores), Arc::clone(&stores.clock), metrics).await
+            let sweep = join::sweep(settings, reader, &stores, &join::resolver(settings)?);
+            serve_sweeps(sweep, Arc::clone(&stores.clock), metrics).await
         }
         Role::Ingress => return Err(Failure::new(Exit::Internal, "ingress is no function")),
     };

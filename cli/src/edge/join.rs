@@ -14,10 +14,12 @@ use shared::wire::{self, Needs, SecretUrls, StoreUrls, WireError};
 use tokio_util::sync::CancellationToken;
 use workers::deliver::{
     Deliver, DeliverPorts, DeliverSettings, Route, Routes, TransportPorts, TransportSettings, Transports,
+    TrustAnchors,
 };
 use workers::poll::{PollSettings, Poller};
 use workers::prepare::{Prepare, PreparePorts, PrepareSettings};
 use workers::sweep::{PackRetention, Sweep, SweepPorts, SweepSettings};
+use workers::tls_report::{Https, Reports, ReportsPorts, ReportsSettings, TlsTally};
 
 use super::needs::{needs, sweeps_packs};
 use super::{Part, Stores, cannot_listen};
@@ -65,6 +67,7 @@ fn joined(settings: &Settings, stores: &wire::Stores, clock: Arc<dyn Clock>) -> 
         deliveries: stores.deliveries,
         directory: stores.directory,
         counters: stores.counters,
+        tallies: stores.tallies,
         keys: stores.keys,
         clock,
         ids: Arc::new(SystemIds::default()),
@@ -205,7 +208,7 @@ pub(super) fn workers(
             Role::Prepare => poll_prepare(settings, stores),
             Role::Deliver => poll_deliver(settings, stores, resolver)?,
             Role::Sweep => {
-                let sweep = sweep(settings, Reader::Edge, stores);
+                let sweep = sweep(settings, Reader::Edge, stores, resolver);
                 part(|drain| async move { sweep.run(drain).await })
             }
         };
@@ -223,13 +226,27 @@ fn poll_prepare(settings: &Settings, stores: &Stores) -> Part {
 }
 
 fn poll_deliver(settings: &Settings, stores: &Stores, resolver: &Arc<dyn Resolver>) -> Outcome<Part> {
+    let tally = tls_tally(settings, stores);
     let transports = Arc::new(transports(settings, stores, resolver));
     let (settings, ports) = (deliver_settings(settings)?, deliver_ports(stores));
     let (outbound, clock, ids) =
         (Arc::clone(&stores.outbound), Arc::clone(&stores.clock), Arc::clone(&stores.ids));
     Ok(part(move |drain: CancellationToken| {
         let stage = Deliver::new(settings, ports, transports).drained_by(drain.clone());
-        Poller::new(outbound, Arc::new(stage), clock, ids, PollSettings::default()).run(drain)
+        let poller = Poller::new(outbound, Arc::new(stage), clock, ids, PollSettings::default());
+        async move {
+            let drained = CancellationToken::new();
+            let poll = async {
+                poller.run(drain).await;
+                drained.cancel();
+            };
+            let count = async {
+                if let Some(tally) = tally {
+                    tally.run(drained.clone()).await;
+                }
+            };
+            tokio::join!(poll, count);
+        }
     }))
 }
 
@@ -310,7 +327,35 @@ pub(super) fn transports(settings: &Settings, stores: &Stores, resolver: &Arc<dy
     Transports::new(settings, ports)
 }
 
-pub(super) fn sweep(settings: &Settings, reader: Reader, stores: &Stores) -> Sweep {
+/// What counts TLS, where reports of it are made.
+pub(super) fn tls_tally(settings: &Settings, stores: &Stores) -> Option<Arc<TlsTally>> {
+    settings.tls_reports.as_ref()?;
+    Some(Arc::new(TlsTally::new(Arc::clone(&stores.tallies), Arc::clone(&stores.clock))))
+}
+
+fn tls_reports(settings: &Settings, stores: &Stores, resolver: &Arc<dyn Resolver>) -> Option<Reports> {
+    let crate::settings::TlsReports { from, organization } = settings.tls_reports.clone()?;
+    let hostname = settings.hostname.to_string();
+    let ports = ReportsPorts {
+        tallies: Arc::clone(&stores.tallies),
+        deliveries: Arc::clone(&stores.deliveries),
+        resolver: Arc::clone(resolver),
+        spool: Arc::clone(&stores.spool),
+        inbound: Arc::clone(&stores.inbound),
+        post: Arc::new(Https::new(TrustAnchors::System, Arc::clone(&stores.clock))),
+        clock: Arc::clone(&stores.clock),
+        ids: Arc::clone(&stores.ids),
+    };
+    let organization = organization.unwrap_or_else(|| hostname.clone());
+    Some(Reports::new(ReportsSettings { from, organization, hostname }, ports))
+}
+
+pub(super) fn sweep(
+    settings: &Settings,
+    reader: Reader,
+    stores: &Stores,
+    resolver: &Arc<dyn Resolver>,
+) -> Sweep {
     let packs = PackRetention { keep: settings.stores.retention, ..PackRetention::default() };
     let ports = SweepPorts {
         spool: Arc::clone(&stores.spool),
@@ -319,5 +364,9 @@ pub(super) fn sweep(settings: &Settings, reader: Reader, stores: &Stores) -> Swe
         clock: Arc::clone(&stores.clock),
     };
     let packs = sweeps_packs(settings, reader).then_some(packs);
-    Sweep::new(SweepSettings { packs, ..SweepSettings::default() }, ports)
+    let sweep = Sweep::new(SweepSettings { packs, ..SweepSettings::default() }, ports);
+    match tls_reports(settings, stores, resolver) {
+        Some(reports) => sweep.reporting(reports),
+        None => sweep,
+    }
 }

@@ -41,13 +41,24 @@ fn of_role(role: Role, settings: &Settings, reader: Reader) -> Needs {
             Store::Directory,
             Store::Keys,
         ]),
-        Role::Deliver => Needs::of(&[Store::Spool, Store::QueueInbound, Store::QueueOutbound, Store::State]),
+        Role::Deliver => {
+            let deliver = Needs::of(&[Store::Spool, Store::QueueInbound, Store::QueueOutbound, Store::State]);
+            deliver.and(counted(settings))
+        }
         Role::Sweep => {
-            let sweep = Needs::of(&[Store::QueueOutbound, Store::State]);
+            let sweep = Needs::of(&[Store::QueueOutbound, Store::State]).and(counted(settings));
+            // a report is a message like any other
+            let reports = Needs::of(&[Store::Spool, Store::QueueInbound]);
+            let sweep = if settings.tls_reports.is_some() { sweep.and(reports) } else { sweep };
             let packs = Needs::of(&[Store::Spool]);
             if sweeps_packs(settings, reader) { sweep.and(packs) } else { sweep }
         }
     }
+}
+
+/// What the counts of TLS are in, where any are made.
+fn counted(settings: &Settings) -> Needs {
+    if settings.tls_reports.is_some() { Needs::of(&[Store::Counters]) } else { Needs::default() }
 }
 
 /// Whether old packs are the sweep's to delete. A bucket deletes them by itself, and no process needs the right to.

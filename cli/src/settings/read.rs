@@ -12,6 +12,7 @@ use super::auth::auth;
 use super::check::{ADDRESS_RIGHT, Taken, check, check_schedule, check_time};
 use super::{
     BareLf, Deliver, Kind, Listener, Log, Reader, Role, Roles, Settings, Stores, Timeouts, taking_in, tls,
+    tls_reports,
 };
 use crate::args::DATA;
 
@@ -59,6 +60,7 @@ fn settings(root: &mut Section<'_>, reader: Reader) -> Settings {
         stores,
         dns_servers: root.section("dns", |dns| dns.list("servers", default.dns_servers)),
         deliver: root.section("deliver", deliver),
+        tls_reports: root.section("tls_reports", tls_reports::tls_reports),
         http: root.section("http", |http| http.optional("address")),
         log: root.section("log", log),
         roles,
