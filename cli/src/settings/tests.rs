@@ -43,7 +43,7 @@ fn the_example_lists_every_key_with_its_default() {
     settings.dns_servers.clear();
     settings.auth.issuers.clear();
     settings.routes.retain(|(pattern, _)| pattern == "*");
-    (settings.http, settings.log.format) = (None, None);
+    (settings.http, settings.log.format, settings.tls_reports) = (None, None, None);
     settings.stores =
         Stores { retention: settings.stores.retention, memory: settings.stores.memory, ..Stores::default() };
     assert_eq!(settings, Settings::new("mx.example.com".parse().unwrap(), "./.spoolway".into()));
