@@ -30,6 +30,7 @@ mod promise_5_every_bound_is_written_down;
 mod promise_6_anyone_can_ask_why;
 mod promise_7_messages_share_requests;
 mod roles_run_apart;
+mod scram_is_bound_to_its_tls;
 mod signatures_verify_elsewhere;
 mod the_command_line_says_what_is_wrong;
 mod the_stages_run_as_functions;
