@@ -20,6 +20,7 @@ mod hostile_remotes_get_the_right_outcome;
 mod mail_from_anybody_is_taken_for_those_who_are_there;
 mod mistakes_of_a_configuration_are_reported_at_once;
 mod mx_routes_go_where_the_dns_says;
+mod nodemailer_sends_in;
 mod other_mail_software_sends_in;
 mod postfix_takes_our_mail_and_relays_into_us;
 mod promise_1_250_means_durable;
