@@ -22,6 +22,7 @@ mod mistakes_of_a_configuration_are_reported_at_once;
 mod mx_routes_go_where_the_dns_says;
 mod nodemailer_sends_in;
 mod other_mail_software_sends_in;
+mod postfix_relays_into_an_mx;
 mod postfix_takes_our_mail_and_relays_into_us;
 mod promise_1_250_means_durable;
 mod promise_2_bytes_are_carried_not_rebuilt;
