@@ -158,3 +158,39 @@ fn nodemailers_smtputf8_8bitmime_and_dsn_are_carried() {
         ]
     );
 }
+
+const POOL: &str = r#"
+(async () => {
+  const MailComposer = require("/usr/share/nodejs/nodemailer/lib/mail-composer");
+  const client = nodemailer.createTransport({
+    ...world.starttls, requireTLS: true, auth: { user: "app", pass: world.secret }, pool: true, maxConnections: 2,
+    tls: { ca, servername: "edge.example" },
+  });
+  const envelope = { from: "app@example.com", to: ["u@b.example"] };
+  const sending = Array.from({ length: 20 }, async (_, number) => {
+    const mail = { from: "App <app@example.com>", to: "u@b.example", subject: "number " + number, text: ".\r\n..\r\n",
+      html: "<p>h\u00e9llo</p>", attachments: [{ filename: "\u00e4.bin", content: Buffer.alloc(100_000, number) }] };
+    const raw = await new MailComposer(mail).compile().build();
+    await client.sendMail({ envelope, raw });
+    return raw.toString("ascii");
+  });
+  console.log(JSON.stringify(await Promise.all(sending)));
+  client.close();
+})();
+"#;
+
+#[test]
+fn a_pool_of_nodemailers_sends_each_message_once() {
+    if !peers_present("a_pool_of_nodemailers_sends_each_message_once", &[Peer::Nodemailer]) {
+        return;
+    }
+    let world = world();
+    let told = world.run(POOL);
+    let sent = told.as_array().unwrap();
+    let sunk = world.sink.wait_for(sent.len());
+    assert_eq!((sent.len(), sunk.len()), (20, 20));
+    for message in sent {
+        let message = message.as_str().unwrap().as_bytes();
+        assert_eq!(sunk.iter().filter(|copy| copy.data.ends_with(message)).count(), 1);
+    }
+}
