@@ -4,11 +4,13 @@
 
 mod support {
     pub(crate) mod client;
+    pub(crate) mod counted;
     pub(crate) mod ports;
     pub(crate) mod tls;
 }
 mod commits;
 mod drains;
+mod early_talkers;
 mod limits;
 mod open_relay;
 mod pipelines;
