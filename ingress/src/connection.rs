@@ -5,7 +5,6 @@ mod opening;
 mod reading;
 mod stream;
 
-use std::future::poll_fn;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -26,7 +25,7 @@ use crate::smtp::{Action, Setback};
 use crate::tls::Acceptor;
 use dialogue::Dialogue;
 pub(crate) use opening::Opening;
-use reading::{Event, poll_input};
+use reading::{Event, read_away};
 use stream::Stream;
 
 /// When the server is to go away.
@@ -285,25 +284,19 @@ impl Connection {
         self.waiting_since = dialogue.edge.ports.clock.now();
     }
 
-    /// Ends the connection. To close a socket with input unread resets it, and may take the last reply along.
+    /// Ends the connection.
     async fn close(&mut self) -> io::Result<()> {
         let refused = self.dialogue.report();
         self.flush().await?;
-        let linger = self.listener.config.limits.linger;
+        let limits = &self.listener.config.limits;
         if !refused {
             // a client of TLS is told the end, or could not tell it from an attack (RFC 8446 §6.1)
             return match &mut self.stream {
-                Stream::Tls(stream) => timeout(linger, stream.shutdown()).await.unwrap_or(Ok(())),
+                Stream::Tls(stream) => timeout(limits.linger, stream.shutdown()).await.unwrap_or(Ok(())),
                 Stream::Plain(_) | Stream::Gone => Ok(()),
             };
         }
-        let max = self.listener.config.limits.content_read_octets.max(1);
-        let stream = &mut self.stream;
-        stream.shutdown().await?;
-        let rest = async {
-            while poll_fn(|cx| poll_input(stream, max, cx, |_| ())).await?.is_some() {}
-            Ok(())
-        };
-        timeout(linger, rest).await.unwrap_or(Ok(()))
+        self.stream.shutdown().await?;
+        read_away(&mut self.stream, limits).await
     }
 }

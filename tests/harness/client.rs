@@ -60,6 +60,11 @@ impl Client {
                 return Some(reply);
             }
         }
+        self.data(message)
+    }
+
+    /// Sends DATA and the content, and gives the reply that decided.
+    pub fn data(&mut self, message: &[u8]) -> Option<String> {
         let reply = self.command("DATA")?;
         if !reply.starts_with('3') {
             return Some(reply);

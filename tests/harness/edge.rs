@@ -20,6 +20,7 @@ pub struct Setup {
     sections: String,
     top: String,
     descriptors: Option<u32>,
+    authorities: Option<PathBuf>,
 }
 
 impl Setup {
@@ -53,6 +54,13 @@ impl Setup {
         self
     }
 
+    /// Of HTTPS servers, the process believes those whose authority is in this file, and no others.
+    #[must_use]
+    pub fn authorities(mut self, file: PathBuf) -> Self {
+        self.authorities = Some(file);
+        self
+    }
+
     fn toml(&self, folder: &Path, ip: Ipv4Addr) -> String {
         let data = folder.display();
         let mut toml = format!("hostname = \"edge.example\"\n{}\n", self.top);
@@ -79,6 +87,7 @@ pub struct Edge {
     folder: TempDir,
     ip: Ipv4Addr,
     descriptors: Option<u32>,
+    authorities: Option<PathBuf>,
 }
 
 impl Edge {
@@ -89,7 +98,8 @@ impl Edge {
         let ip = loopback();
         fs::write(folder.path().join("spoolway.toml"), setup.toml(folder.path(), ip))
             .expect("a folder of ours can be written");
-        let mut edge = Self { child: None, folder, ip, descriptors: setup.descriptors };
+        let (descriptors, authorities) = (setup.descriptors, setup.authorities.clone());
+        let mut edge = Self { child: None, folder, ip, descriptors, authorities };
         edge.restart();
         edge
     }
@@ -106,6 +116,9 @@ impl Edge {
             limited.arg(format!("--nofile={limit}")).arg(command.get_program()).args(command.get_args());
             limited.current_dir(self.folder.path());
             command = limited;
+        }
+        if let Some(file) = &self.authorities {
+            command.env("SSL_CERT_FILE", file);
         }
         let child = command
             .arg(self.folder.path().join("spoolway.toml"))

@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -48,6 +49,21 @@ impl Postfix {
         })
     }
 
+    /// Waits until its log has a line with all of these, and gives it.
+    #[track_caller]
+    pub fn logged(&self, parts: &[&str]) -> String {
+        eventually(&format!("postfix logs {parts:?}"), || {
+            let log = fs::read_to_string(self.log()).ok()?;
+            log.lines().find(|line| parts.iter().all(|part| line.contains(part))).map(str::to_owned)
+        })
+    }
+
+    /// Postfix writes nowhere but below `/var`.
+    fn log(&self) -> PathBuf {
+        let name = self.folder.path().file_name().expect("a temporary folder has a name");
+        PathBuf::from(format!("/var/log/{}.log", name.to_string_lossy()))
+    }
+
     fn control(&self, verb: &str) -> Command {
         let mut command = Command::new("/usr/sbin/postfix");
         command.arg("-c").arg(self.folder.path().join("etc")).arg(verb);
@@ -74,14 +90,14 @@ impl Postfix {
         }
         let main = format!(
             "compatibility_level = 3.6\nqueue_directory = {0}/spool\ndata_directory = {0}/data\n\
-             command_directory = /usr/sbin\ndaemon_directory = /usr/lib/postfix/sbin\nmaillog_file = /var/log/{1}.log\n\
+             command_directory = /usr/sbin\ndaemon_directory = /usr/lib/postfix/sbin\nmaillog_file = {1}\n\
              myhostname = postfix.example\nmydestination =\nalias_maps =\nmynetworks = 127.0.0.0/8\n\
              inet_interfaces = loopback-only\ninet_protocols = ipv4\nrelayhost = [{2}]:{3}\n\
              {inline}smtpd_tls_security_level = none\nsmtp_tls_security_level = none\n\
              smtputf8_enable = yes\nmessage_size_limit = 104857600\nmailbox_size_limit = 0\n\
              smtpd_client_connection_count_limit = 0\nsmtp_destination_concurrency_limit = 50\n{more}",
             folder.display(),
-            folder.file_name().expect("a temporary folder has a name").to_string_lossy(),
+            self.log().display(),
             relay.ip(),
             relay.port(),
         );
@@ -92,8 +108,6 @@ impl Postfix {
 impl Drop for Postfix {
     fn drop(&mut self) {
         let _ = self.control("stop").output();
-        if let Some(name) = self.folder.path().file_name() {
-            let _ = fs::remove_file(format!("/var/log/{}.log", name.to_string_lossy()));
-        }
+        let _ = fs::remove_file(self.log());
     }
 }

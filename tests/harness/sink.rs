@@ -87,6 +87,8 @@ pub struct Sunk {
     pub from: String,
     /// The accepted RCPT TOs, without brackets.
     pub to: Vec<String>,
+    /// MAIL and each accepted RCPT, as they came.
+    pub commands: Vec<String>,
     /// The content, dots unstuffed.
     pub data: Vec<u8>,
     /// When its final dot came.
@@ -268,7 +270,7 @@ impl Session {
 
     fn dialogue(&mut self) -> Option<()> {
         self.play(Step::Greeting, "220 sink.example ESMTP")?;
-        let (mut from, mut to) = (String::new(), Vec::new());
+        let (mut from, mut to, mut commands) = (String::new(), Vec::new(), Vec::new());
         loop {
             let line = String::from_utf8_lossy(&self.line()?).trim_end().to_owned();
             let verb = line.split(' ').next().unwrap_or("").to_ascii_uppercase();
@@ -288,17 +290,19 @@ impl Session {
                 "MAIL" => {
                     if self.play(Step::Mail, "250 2.1.0 ok")? {
                         (from, to) = (path(&line), Vec::new());
+                        commands = vec![line];
                     }
                 }
                 "RCPT" => {
                     if self.play(Step::Rcpt, "250 2.1.5 ok")? {
                         to.push(path(&line));
+                        commands.push(line);
                     }
                 }
                 "DATA" if to.is_empty() => self.say("503 5.5.1 no recipients")?,
                 "DATA" => {
                     if self.play(Step::Data, "354 go on")? {
-                        self.content(&from, std::mem::take(&mut to))?;
+                        self.content(&from, std::mem::take(&mut to), std::mem::take(&mut commands))?;
                     }
                 }
                 "RSET" => {
@@ -328,7 +332,7 @@ impl Session {
         lines.join("\r\n")
     }
 
-    fn content(&mut self, from: &str, to: Vec<String>) -> Option<()> {
+    fn content(&mut self, from: &str, to: Vec<String>, commands: Vec<String>) -> Option<()> {
         let mut data = Vec::new();
         loop {
             let line = self.line()?;
@@ -337,7 +341,7 @@ impl Session {
             }
             data.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
         }
-        let sunk = Sunk { from: from.to_owned(), to, data, at: Instant::now(), tls: self.tls };
+        let sunk = Sunk { from: from.to_owned(), to, commands, data, at: Instant::now(), tls: self.tls };
         match self.act(Step::Dot) {
             None => {
                 self.keep(sunk);

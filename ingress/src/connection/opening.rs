@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tracing::debug;
 
+use super::reading::read_away;
 use super::stream::Stream;
 use super::{Connection, Dialogue, Drain};
 use crate::edge::Edge;
@@ -82,8 +83,9 @@ impl Opening {
                 None => {}
                 Some(Ok(1..)) => {
                     let over = Over::from(Limit::EarlyTalker);
-                    edge.over_limits.tell(over.limit, ip, edge.ports.clock.now());
+                    count(&edge, ip, &over);
                     say(&mut stream, &over.reply).await;
+                    let _ = read_away(&mut stream, &edge.limits).await;
                     return None;
                 }
                 Some(Ok(0) | Err(_)) => return None,
@@ -127,11 +129,21 @@ impl Opening {
 
     /// A client of TLS could not read a word; one without a PROXY header is owed none.
     async fn refuse(&mut self, client: IpAddr, over: &Over) {
-        self.edge.over_limits.tell(over.limit, client, self.edge.ports.clock.now());
-        if over.limit != Limit::ProxyHeader && self.listener.tls != ListenerTls::Implicit {
+        if over.limit == Limit::ProxyHeader {
+            self.edge.over_limits.tell(over.limit, client, self.edge.ports.clock.now());
+            return;
+        }
+        count(&self.edge, client, over);
+        if self.listener.tls != ListenerTls::Implicit {
             say(&mut self.socket, &over.reply).await;
         }
     }
+}
+
+/// Counts a client that is refused, as one that is turned away at the door.
+fn count(edge: &Edge, client: IpAddr, over: &Over) {
+    edge.telemetry.refused(&over.reply);
+    edge.over_limits.tell(over.limit, client, edge.ports.clock.now());
 }
 
 /// Says a last line. A fresh socket has room for it, so this does not wait for the client.

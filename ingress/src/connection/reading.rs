@@ -12,10 +12,10 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::timeout;
 
 use super::{Connection, Drain};
-use crate::BareLf;
 use crate::pace::Pace;
 use crate::proxy;
 use crate::smtp::Action;
+use crate::{BareLf, Limits};
 
 thread_local! {
     /// What every read of this thread goes into: a connection that waits holds no buffer.
@@ -134,8 +134,19 @@ impl Connection {
     }
 }
 
+/// Reads what still comes from a client that has had its last reply. To close a socket with input unread resets it, and may take that
+/// reply along.
+pub(super) async fn read_away<S: AsyncRead + Unpin>(stream: &mut S, limits: &Limits) -> io::Result<()> {
+    let max = limits.content_read_octets.max(1);
+    let rest = async {
+        while poll_fn(|cx| poll_input(stream, max, cx, |_| ())).await?.is_some() {}
+        Ok(())
+    };
+    timeout(limits.linger, rest).await.unwrap_or(Ok(()))
+}
+
 /// Reads up to `max` octets and gives them to `take` where they lie; `None` at the end of the input.
-pub(super) fn poll_input<S: AsyncRead + Unpin, T>(
+fn poll_input<S: AsyncRead + Unpin, T>(
     stream: &mut S,
     max: usize,
     cx: &mut Context<'_>,

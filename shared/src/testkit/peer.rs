@@ -17,6 +17,10 @@ pub enum Peer {
     Curl,
     /// msmtp.
     Msmtp,
+    /// The command of GNU SASL.
+    Gsasl,
+    /// The nodemailer library, and Node.js.
+    Nodemailer,
     /// Postfix, started as root.
     Postfix,
     /// The dkimpy library for Python 3, with PyNaCl for Ed25519.
@@ -35,6 +39,11 @@ impl Peer {
             ],
             Self::Curl => &[("curl", &["--version"], "install curl")],
             Self::Msmtp => &[("msmtp", &["--version"], "install msmtp")],
+            Self::Gsasl => &[("gsasl", &["--version"], "install gsasl")],
+            Self::Nodemailer => &[
+                ("node", &["--version"], "install nodejs"),
+                ("node", &["-e", "require('/usr/share/nodejs/nodemailer')"], "install node-nodemailer"),
+            ],
             Self::Postfix => &[
                 ("test", &["-x", "/usr/sbin/postfix"], "install postfix"),
                 ("sh", &["-c", "test $(id -u) = 0"], "run as root, which postfix needs to start"),

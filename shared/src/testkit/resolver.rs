@@ -26,8 +26,9 @@ pub struct ZoneError {
 /// A resolver that knows what a zone file says. A name that is neither there nor above one that is does not exist.
 ///
 /// The text is that of RFC 1035 §5 on single lines, with `$ORIGIN` and `$TTL`, and A, AAAA, MX, TXT, TLSA, PTR and CNAME records. An
-/// address in place of a PTR record's owner stands for its name in `in-addr.arpa` or `ip6.arpa`. Three more directives mark names:
-/// `$SECURE example.org` (it and all below it is proven by DNSSEC), `$SERVFAIL name` and `$BOGUS name` (that one name).
+/// address in place of a PTR record's owner stands for its name in `in-addr.arpa` or `ip6.arpa`. Four more directives mark names:
+/// `$SECURE example.org` (it and all below it is proven by DNSSEC), `$SERVFAIL name`, `$BOGUS name`, and `$SILENT name`, a question
+/// for which is never answered (that one name).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -68,9 +69,22 @@ impl ZoneResolver {
         self.zone.lock().expect("nothing panics while it is held")
     }
 
-    fn look_up<T>(&self, kind: &str, name: &str, pick: impl Fn(&Data) -> Option<T>) -> Resolved<T> {
+    async fn look_up<T>(
+        &self,
+        kind: &str,
+        name: &str,
+        pick: impl Fn(&Data) -> Option<T> + Send,
+    ) -> Resolved<T> {
         let asked = format!("{kind} {name}");
         self.lookups.lock().expect("nothing panics while it is held").push(asked.clone());
+        let is_silent = self.zone().silent.contains(&name.trim_end_matches('.').to_ascii_lowercase());
+        if is_silent {
+            std::future::pending::<()>().await;
+        }
+        self.answer(&asked, name, pick)
+    }
+
+    fn answer<T>(&self, asked: &str, name: &str, pick: impl Fn(&Data) -> Option<T>) -> Resolved<T> {
         let zone = self.zone();
         let mut name = name.trim_end_matches('.').to_ascii_lowercase();
         let mut secure = true;
@@ -113,6 +127,7 @@ impl Resolver for ZoneResolver {
             Data::Mx(host) => Some(host.clone()),
             _ => None,
         })
+        .await
     }
 
     async fn a(&self, name: &str) -> Resolved<Ipv4Addr> {
@@ -120,6 +135,7 @@ impl Resolver for ZoneResolver {
             Data::A(ip) => Some(*ip),
             _ => None,
         })
+        .await
     }
 
     async fn aaaa(&self, name: &str) -> Resolved<Ipv6Addr> {
@@ -127,6 +143,7 @@ impl Resolver for ZoneResolver {
             Data::Aaaa(ip) => Some(*ip),
             _ => None,
         })
+        .await
     }
 
     async fn txt(&self, name: &str) -> Resolved<Vec<u8>> {
@@ -134,6 +151,7 @@ impl Resolver for ZoneResolver {
             Data::Txt(text) => Some(text.clone()),
             _ => None,
         })
+        .await
     }
 
     async fn tlsa(&self, name: &str) -> Resolved<Tlsa> {
@@ -141,6 +159,7 @@ impl Resolver for ZoneResolver {
             Data::Tlsa(tlsa) => Some(tlsa.clone()),
             _ => None,
         })
+        .await
     }
 
     async fn ptr(&self, ip: IpAddr) -> Resolved<String> {
@@ -148,6 +167,7 @@ impl Resolver for ZoneResolver {
             Data::Ptr(name) => Some(name.clone()),
             _ => None,
         })
+        .await
     }
 }
 

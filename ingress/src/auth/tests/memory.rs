@@ -1,5 +1,6 @@
 use super::*;
-use crate::limits::{CREDENTIAL_AGE_MAX, PROOF_AGE_MAX};
+use crate::limits::{CREDENTIAL_AGE_MAX, LOOKUP_TIMEOUT, PROOF_AGE_MAX};
+use shared::testkit::Mode;
 
 const WRONG: &str = "535 5.7.8";
 const MOMENT: Duration = Duration::from_millis(1);
@@ -15,6 +16,65 @@ async fn a_credential_is_asked_for_once_in_a_while() {
     world.clock.advance(CREDENTIAL_AGE_MAX);
     assert_eq!(world.plain("app", SECRET).await, "235 app");
     assert_eq!(world.lookups(), 3);
+}
+
+/// Sessions that ask for a credential while the directory keeps them waiting, the first of which reads.
+async fn waiting(world: &World, count: usize) -> Vec<tokio::task::JoinHandle<String>> {
+    world.faults.set(Mode::Stuck);
+    let ask = |_| {
+        let auth = Arc::clone(&world.auth);
+        tokio::spawn(async move {
+            match auth.credentials().get("app").await {
+                Ok(Some(entry)) => entry.name.clone(),
+                Ok(None) => "none".to_owned(),
+                Err(error) => error.chain(),
+            }
+        })
+    };
+    let sessions = (0..count).map(ask).collect();
+    world.faults.until_called("get", 1).await;
+    sessions
+}
+
+#[tokio::test]
+async fn sessions_that_ask_at_once_share_one_read() {
+    let world = World::new().await;
+    for round in 1..=2 {
+        let sessions = waiting(&world, 40).await;
+        world.faults.set(Mode::Sound);
+        for session in sessions {
+            assert_eq!(session.await.unwrap(), "app");
+        }
+        assert_eq!(world.lookups(), round);
+        world.clock.advance(CREDENTIAL_AGE_MAX);
+    }
+}
+
+#[tokio::test]
+async fn where_the_session_that_reads_goes_away_another_reads() {
+    let world = World::new().await;
+    let mut sessions = waiting(&world, 3).await;
+    sessions.remove(0).abort();
+    world.faults.until_called("get", 2).await;
+    world.faults.set(Mode::Sound);
+    for session in sessions {
+        assert_eq!(session.await.unwrap(), "app");
+    }
+    assert_eq!(world.lookups(), 2);
+}
+
+#[tokio::test]
+async fn a_directory_that_does_not_answer_is_waited_for_once_and_then_asked_again() {
+    let world = World::new().await;
+    let sessions = waiting(&world, 40).await;
+    world.clock.advance(LOOKUP_TIMEOUT);
+    for session in sessions {
+        let told = session.await.unwrap();
+        assert!(told.ends_with("the directory does not answer"), "{told}");
+    }
+    assert_eq!(world.lookups(), 1);
+    world.faults.set(Mode::Sound);
+    assert_eq!(world.plain("app", SECRET).await, "235 app");
 }
 
 #[tokio::test]

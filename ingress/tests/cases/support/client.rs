@@ -44,7 +44,10 @@ impl Edge {
     }
 
     pub(crate) async fn start_with(settings: Settings) -> Self {
-        let world = World::new().await;
+        Self::start_in(World::new().await, settings).await
+    }
+
+    pub(crate) async fn start_in(world: World, settings: Settings) -> Self {
         let limits = settings.limits.clone();
         let server = Server::bind(settings, world.ports()).await.unwrap();
         let address = server.addresses()[0];
@@ -67,6 +70,19 @@ impl Edge {
 
     pub(crate) async fn connect_silently(&self) -> Client {
         self.connect_through(TcpSocket::new_v4().unwrap()).await
+    }
+
+    /// A client at another address of this machine, which has read the greeting.
+    pub(crate) async fn connect_from(&self, ip: &str) -> Client {
+        let mut client = self.connect_silently_from(ip).await;
+        client.expect("220 edge.example ESMTP Spoolway").await;
+        client
+    }
+
+    pub(crate) async fn connect_silently_from(&self, ip: &str) -> Client {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((ip.parse::<std::net::Ipv4Addr>().unwrap(), 0).into()).unwrap();
+        self.connect_through(socket).await
     }
 
     pub(crate) async fn connect_through(&self, socket: TcpSocket) -> Client {
@@ -120,6 +136,13 @@ impl<S: Wire> Client<S> {
         let mut line = String::new();
         within(self.stream.read_line(&mut line)).await.unwrap();
         line.trim_end_matches("\r\n").to_owned()
+    }
+
+    /// The next line, unless the connection is lost.
+    pub(crate) async fn try_line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let read = within(self.stream.read_line(&mut line)).await;
+        read.is_ok_and(|octets| octets > 0).then(|| line.trim_end_matches("\r\n").to_owned())
     }
 
     #[track_caller]
@@ -201,6 +224,19 @@ pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
 pub(crate) struct Reading<'a>(ReadHalf<'a>);
 
 impl Reading<'_> {
+    /// So many lines, and no octet more.
+    pub(crate) async fn lines(&mut self, count: usize) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut line = Vec::new();
+        while lines.len() < count {
+            line.push(within(self.0.read_u8()).await.unwrap());
+            if line.ends_with(b"\r\n") {
+                lines.push(String::from_utf8(std::mem::take(&mut line)).unwrap().trim_end().to_owned());
+            }
+        }
+        lines
+    }
+
     /// All that comes up to the end of the stream, however that ends.
     pub(crate) async fn rest(&mut self) -> String {
         let mut bytes = Vec::new();

@@ -46,7 +46,12 @@ impl Identity {
 
     /// Shakes hands as a client.
     pub(crate) async fn connect(&self, socket: TcpStream) -> TlsStream<TcpStream> {
+        self.try_connect(socket).await.unwrap()
+    }
+
+    /// Likewise, with a server that may go away meanwhile.
+    pub(crate) async fn try_connect(&self, socket: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from("edge.example").unwrap();
-        super::client::within(self.connector.connect(name, socket)).await.unwrap()
+        super::client::within(self.connector.connect(name, socket)).await
     }
 }

@@ -64,6 +64,17 @@ async fn no_such_name_and_no_such_record_are_told_apart() {
     assert!(matches!(dns.a("forged.example.org").await, Err(ResolveError::Bogus(_))));
 }
 
+#[tokio::test]
+async fn a_silent_name_is_never_answered_for_and_others_are() {
+    let dns = ZoneResolver::parse("a.example A 192.0.2.1\n$SILENT a.example\nb.example A 192.0.2.2").unwrap();
+    tokio::select! {
+        biased;
+        _ = dns.a("A.example.") => panic!("it was answered"),
+        answer = dns.a("b.example") => assert_eq!(answer.unwrap().records.len(), 1),
+    }
+    assert_eq!(dns.lookups(), ["A A.example.", "A b.example"]);
+}
+
 #[test]
 fn what_is_no_zone_is_told_with_its_line() {
     for (text, line) in [("a A 1.2.3", 1), ("\n$NONE x", 2), ("a TXT \"open", 1), ("a", 1), ("a WKS 1", 1)] {

@@ -16,6 +16,7 @@ pub(super) struct Zone {
     secure: Vec<String>,
     pub(super) servfail: BTreeSet<String>,
     pub(super) bogus: BTreeSet<String>,
+    pub(super) silent: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -75,6 +76,10 @@ impl Zone {
             }
             ["$BOGUS", name] => {
                 self.bogus.insert(bare(name));
+                Ok(())
+            }
+            ["$SILENT", name] => {
+                self.silent.insert(bare(name));
                 Ok(())
             }
             [directive, ..] if directive.starts_with('$') => Err(format!("`{directive}` is no directive")),
