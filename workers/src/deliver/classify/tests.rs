@@ -72,6 +72,34 @@ fn the_names_of_json_are_the_published_ones() {
     }
 }
 
+/// Every detail that is registered and says something, by subject (IANA's registry of enhanced status codes, 2024-12-06).
+const REGISTERED: [(u16, &[u16]); 7] = [
+    (1, &[1, 2, 3, 4, 6, 7, 8, 9, 10]),
+    (2, &[1, 2, 3, 4]),
+    (3, &[1, 2, 3, 4, 5, 6]),
+    (4, &[1, 2, 3, 4, 5, 6, 7, 8]),
+    (5, &[1, 2, 3, 4, 5, 6]),
+    (6, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
+    (
+        7,
+        &[
+            1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,
+            27, 28, 29, 30,
+        ],
+    ),
+];
+
+#[test]
+fn every_registered_enhanced_code_has_a_row() {
+    let by_code_alone = ["RFC 5321 §4.2.1", "RFC 5321 §4.2.3", "RFC 3463 §4"];
+    for (subject, details) in REGISTERED {
+        for &detail in details {
+            let got = classify(&Reply::new(550, (subject, detail), "x"), Step::End);
+            assert!(!by_code_alone.contains(&got.source), "5.{subject}.{detail}: {got:?}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn every_reply_has_a_class_and_one_that_is_final_is_never_retried(
