@@ -117,6 +117,10 @@ impl World {
         self.auth.secrets.derivations.load(Ordering::Relaxed)
     }
 
+    async fn until_lookups(&self, count: u64) {
+        self.faults.until_called("get", self.lookups_before + count).await;
+    }
+
     fn lookups(&self) -> u64 {
         self.faults.calls("get") - self.lookups_before
     }

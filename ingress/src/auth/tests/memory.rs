@@ -20,6 +20,7 @@ async fn a_credential_is_asked_for_once_in_a_while() {
 
 /// Sessions that ask for a credential while the directory keeps them waiting, the first of which reads.
 async fn waiting(world: &World, count: usize) -> Vec<tokio::task::JoinHandle<String>> {
+    let before = world.lookups();
     world.faults.set(Mode::Stuck);
     let ask = |_| {
         let auth = Arc::clone(&world.auth);
@@ -32,7 +33,7 @@ async fn waiting(world: &World, count: usize) -> Vec<tokio::task::JoinHandle<Str
         })
     };
     let sessions = (0..count).map(ask).collect();
-    world.faults.until_called("get", 1).await;
+    world.until_lookups(before + 1).await;
     sessions
 }
 
@@ -55,7 +56,7 @@ async fn where_the_session_that_reads_goes_away_another_reads() {
     let world = World::new().await;
     let mut sessions = waiting(&world, 3).await;
     sessions.remove(0).abort();
-    world.faults.until_called("get", 2).await;
+    world.until_lookups(2).await;
     world.faults.set(Mode::Sound);
     for session in sessions {
         assert_eq!(session.await.unwrap(), "app");
