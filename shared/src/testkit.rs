@@ -21,6 +21,7 @@ pub mod peer;
 mod queue_suite;
 mod resolver;
 pub mod samples;
+mod signed_dns;
 mod spool_suite;
 
 pub use clock::ManualClock;
@@ -38,4 +39,5 @@ pub use ids::SeededIds;
 pub use keys_suite::{keys_suite, keys_under_faults};
 pub use queue_suite::{queue_suite, queue_under_faults};
 pub use resolver::{ZoneError, ZoneResolver};
+pub use signed_dns::{SignedDns, Signing};
 pub use spool_suite::{spool_suite, spool_under_faults};
