@@ -5,11 +5,13 @@ mod attempt;
 mod backoff;
 mod batch;
 mod dsn;
+mod https;
 mod inbox;
 mod mx;
 mod outcome;
 mod pending;
 mod permits;
+mod policy;
 mod record;
 mod route;
 mod schedule;
@@ -21,10 +23,14 @@ mod transports;
 
 pub use attempt::{Hop, Outcome, RecipientOutcome, Tried};
 pub(crate) use batch::{job_order, priority, send_jobs, to_jobs};
+pub use policy::{
+    ObserveTls, PolicyFound, ResultType, StsMode, TlsMode, TlsObservation, TlsOverride, TlsOverrides,
+    TlsVersion, Unobserved,
+};
 pub use route::{Route, RouteError, Routes, Rule};
 pub use schedule::{DomainRetry, RetrySettings};
 pub use stage::{Deliver, DeliverPorts, DeliverSettings};
 pub use transport::Transport;
-pub use transports::{TransportPorts, TransportSettings, Transports, TrustAnchors};
+pub use transports::{Observer, TransportPorts, TransportSettings, Transports, TrustAnchors};
 
 pub use crate::limits::ClientLimits;

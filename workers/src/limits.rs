@@ -2,6 +2,7 @@
 
 mod client;
 pub mod lambda;
+pub mod policy;
 pub mod prepare;
 
 use std::time::Duration;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ingress::tls::TlsProblem;
 use ingress::{Server, Tls};
 use shared::config::Mistake;
-use shared::dns::{Dns, DnsSettings};
+use shared::dns::Dns;
 use shared::port::{Clock, KeyAlgorithm, Resolver, SigningKey, chain};
 use shared::system::{SystemClock, SystemIds};
 use shared::wire::{self, Needs, SecretUrls, StoreUrls, WireError};
@@ -119,8 +119,7 @@ pub(crate) async fn tls(settings: &Settings) -> Result<Option<Tls>, Vec<Mistake>
 
 /// The DNS, for all parts of a process: they share what it remembers.
 pub(super) fn resolver(settings: &Settings) -> Outcome<Arc<dyn Resolver>> {
-    let dns = DnsSettings { servers: settings.dns_servers.clone(), ..DnsSettings::default() };
-    let dns = Dns::new(&dns).map_err(|error| Failure::new(Exit::Config, chain(&error)))?;
+    let dns = Dns::new(&settings.dns).map_err(|error| Failure::new(Exit::Config, chain(&error)))?;
     Ok(Arc::new(dns))
 }
 
@@ -296,6 +295,7 @@ pub(super) fn transports(settings: &Settings, stores: &Stores, resolver: &Arc<dy
     let ports = TransportPorts {
         spool: Arc::clone(&stores.spool),
         resolver: Arc::clone(resolver),
+        directory: Arc::clone(&stores.directory),
         clock: Arc::clone(&stores.clock),
         ids: Arc::clone(&stores.ids),
     };
@@ -304,6 +304,7 @@ pub(super) fn transports(settings: &Settings, stores: &Stores, resolver: &Arc<dy
         port: settings.deliver.port,
         allow_private_addresses: settings.deliver.allow_private_addresses,
         inbox: Some(settings.inbox.clone()),
+        tls_overrides: settings.tls_policy.clone(),
         limits: settings.deliver.timeouts.limits(),
         ..TransportSettings::default()
     };

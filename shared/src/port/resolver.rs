@@ -64,7 +64,7 @@ pub struct MxHost {
 }
 
 /// A TLSA record (RFC 6698 §2.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Tlsa {
     /// Certificate usage.
     pub usage: u8,
