@@ -13,7 +13,9 @@ use crate::world::{World, outcome};
 /// Delivers to a host of `test.example` in zones that are signed as they say; `example.` is the zone above the other two.
 async fn deliver(server: &Server, domain: Signing, host: Signing, tlsa: &str) -> Vec<Tried> {
     let port = server.port();
-    let hosts = format!("mx.host.example. A 127.0.0.1\n{}", tlsa.replace("PORT", &port.to_string()));
+    // a forger says 127.0.0.1 (`Signing::Broken`)
+    let address = if host == Signing::Broken { "192.0.2.1" } else { "127.0.0.1" };
+    let hosts = format!("mx.host.example. A {address}\n{}", tlsa.replace("PORT", &port.to_string()));
     let dns = SignedDns::serve(
         Signing::Signed,
         &[

@@ -79,7 +79,7 @@ impl DestinationTls<'_> {
         if let Some(dane) = self.dane(target).await? {
             return Ok(self.by_dane(dane, Origin::Dane, target));
         }
-        match self.mta_sts().await? {
+        match self.mta_sts().await {
             Some(policy) => self.by_mta_sts(&policy, target),
             None => Ok(opportunistic(Origin::Opportunistic, target)),
         }
@@ -176,7 +176,7 @@ impl DestinationTls<'_> {
     async fn prove_host(&self, target: &Target) -> Result<(), Failure> {
         let policy = match self.hop {
             NextHop::SmartHost | NextHop::Mx { authentic: true } => return Ok(()),
-            NextHop::Mx { authentic: false } => self.mta_sts().await?,
+            NextHop::Mx { authentic: false } => self.mta_sts().await,
         };
         match policy {
             Some(cached) if cached.policy.mode != StsMode::None && cached.policy.fits(&target.host) => Ok(()),
@@ -203,12 +203,12 @@ impl DestinationTls<'_> {
         })
     }
 
-    async fn mta_sts(&self) -> Result<Option<Arc<Cached>>, Failure> {
+    async fn mta_sts(&self) -> Option<Arc<Cached>> {
         if self.hop == NextHop::SmartHost || self.domain.literal().is_some() {
-            return Ok(None);
+            return None;
         }
         let discover = || async {
-            let Discovered { policy, failed } = self.policies.mta_sts.discover(self.domain).await?;
+            let Discovered { policy, failed } = self.policies.mta_sts.discover(self.domain).await;
             if let Some(failed) = failed {
                 let strings = policy.as_ref().map(|cached| cached.policy.strings()).unwrap_or_default();
                 self.policies.observer.observe(TlsObservation {
@@ -220,9 +220,9 @@ impl DestinationTls<'_> {
                     result: Err(failed),
                 });
             }
-            Ok(policy)
+            policy
         };
-        self.mta_sts.get_or_try_init(discover).await.cloned()
+        self.mta_sts.get_or_init(discover).await.clone()
     }
 
     /// Whether TLS is not even to be asked for.

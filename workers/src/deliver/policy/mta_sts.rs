@@ -22,7 +22,6 @@ pub use text::StsMode;
 
 use super::observe::ResultType;
 use crate::deliver::https::Https;
-use crate::deliver::outcome::Failure;
 use crate::limits::policy::{STS_DOMAINS_KEPT, STS_LOOK_AGAIN, STS_REFRESH, STS_RETRY};
 
 /// What is known of domains.
@@ -69,26 +68,26 @@ impl MtaSts {
         Self { https, port, resolver, directory, clock, domains }
     }
 
-    /// The policy of `domain` that holds now. A failure where nobody can tell whether there is one.
-    pub(super) async fn discover(&self, domain: &Domain) -> Result<Discovered, Failure> {
+    /// The policy of `domain` that holds now.
+    pub(super) async fn discover(&self, domain: &Domain) -> Discovered {
         let known = self.known(domain);
         let mut known = known.lock().await;
         let now = self.clock.now();
         self.look_up(domain, &mut known, now, STS_LOOK_AGAIN).await;
         let id = match self.resolver.txt(&format!("_mta-sts.{domain}")).await {
             Ok(answer) => record::id(&answer.records),
-            // RFC 8461 §3.1: no record does not end a policy that is known
-            Err(ResolveError::NoSuchName { .. } | ResolveError::Temporary(_)) => None,
-            // with a policy that holds, the record says only whether there is a newer one
-            Err(ResolveError::Bogus(_)) if known.live(now).is_some() => None,
-            Err(ResolveError::Bogus(why)) => return Err(Failure::LookupFailed(why)),
+            // RFC 8461 §3.1: no record does not end a policy that is known. Nor is there a policy where none can be had: whoever
+            // can forge the record can keep it back as well, and the RFC asks for no proof of its absence
+            Err(ResolveError::NoSuchName { .. } | ResolveError::Temporary(_) | ResolveError::Bogus(_)) => {
+                None
+            }
         };
         let failed = match id {
             Some(id) if !known.is_current(&id, now) => self.renew(domain, &id, &mut known, now).await,
             _ => None,
         };
         let policy = known.live(now).filter(|cached| cached.policy.mode != StsMode::None);
-        Ok(Discovered { policy, failed })
+        Discovered { policy, failed }
     }
 
     /// Fetches the policy that the domain names by `id`, unless another worker has, or it failed a moment ago. Where it cannot be had,
