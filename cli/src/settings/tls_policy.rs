@@ -86,3 +86,51 @@ pub(super) fn dns(section: &mut Section<'_>, default: DnsSettings) -> DnsSetting
     }
     DnsSettings { servers: section.list("servers", default.servers), validation, trust_anchors, ..default }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::settings::{Reader, read};
+
+    fn mistakes(toml: &str) -> Vec<String> {
+        match read(&format!("hostname = \"mx.example.com\"\n{toml}"), [], Reader::Edge) {
+            Ok(_) => Vec::new(),
+            Err(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn each_mistake_about_tls_with_others_is_told() {
+        let rule = |name: &str, text: &str| mistakes(&format!("[tls_policy.\"{name}\"]\n{text}"));
+        assert_eq!(rule("*.example.org", "mode = \"verify\"\nmin_version = \"1.3\""), [""; 0]);
+        let key = "tls_policy.\"example.org\"";
+        for (text, told) in [
+            ("", format!("{key}.mode: it is not set; use may, require, verify, dane or forbid")),
+            (
+                "mode = \"always\"",
+                format!("{key}.mode: `always` cannot be used; use may, require, verify, dane or forbid"),
+            ),
+            (
+                "mode = \"require\"\nmin_version = \"1.1\"",
+                format!("{key}.min_version: `1.1` cannot be used; use 1.2 or 1.3"),
+            ),
+            (
+                "mode = \"may\"\nmin_version = \"1.3\"",
+                format!(
+                    "{key}.min_version: a server that has no such version would get its mail in clear text; \
+                     use it with require, verify or dane"
+                ),
+            ),
+        ] {
+            assert_eq!(rule("example.org", text), [told]);
+        }
+        let told = rule("a b", "mode = \"may\"");
+        assert_eq!(told, ["tls_policy: `a b` is no domain; use example.org, *.example.org or *"]);
+        let told = mistakes("[dns]\nvalidate = \"never\"\ntrust_anchors = \"root.key\"");
+        assert_eq!(
+            told,
+            ["dns.trust_anchors: nothing is validated, and so nothing by these; leave one of the two out"]
+        );
+        let told = mistakes("[dns]\nvalidate = true");
+        assert_eq!(told, ["dns.validate: `true` cannot be used; use auto, always or never"]);
+    }
+}

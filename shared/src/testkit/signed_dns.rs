@@ -143,7 +143,7 @@ fn catalog(origin: &Name, signing: Signing, key: EcdsaSigningKey, records: Vec<(
     );
     let soa = SOA::new(name("ns.test"), name("postmaster.test"), 1, 3600, 600, 86_400, TEST_TTL);
     let own = [(origin.clone(), RData::SOA(soa)), (origin.clone(), RData::NS(NS(name("ns.test"))))];
-    for (owner, data) in own.into_iter().chain(records.clone()) {
+    for (owner, data) in own.into_iter().chain(records) {
         zone.upsert_mut(Record::from_rdata(owner, TEST_TTL, data), 0);
     }
     if denial.is_some() {

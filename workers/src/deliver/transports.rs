@@ -164,22 +164,18 @@ fn is_late(delivery: &Delivery, now: Timestamp) -> bool {
 }
 
 /// What each of `queue` asks of TLS; what asks for most goes first.
-fn by_wish<'a>(queue: VecDeque<Pending<'a>>) -> [(Wish, VecDeque<Pending<'a>>); 3] {
-    let mut all = [Wish::Required, Wish::Usual, Wish::NotRequired].map(|wish| (wish, VecDeque::new()));
+fn by_wish(queue: VecDeque<Pending<'_>>) -> [(Wish, VecDeque<Pending<'_>>); 3] {
+    let (mut required, mut usual, mut not_required) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
     for pending in queue {
         let delivery = &pending.delivery;
-        let wish = match (delivery.options.require_tls, delivery.content.tls_not_required) {
+        match (delivery.options.require_tls, delivery.content.tls_not_required) {
             // RFC 8689 §5: the header field does not count beside the parameter
-            (true, _) => Wish::Required,
-            (false, true) => Wish::NotRequired,
-            (false, false) => Wish::Usual,
-        };
-        for (_, queue) in all.iter_mut().filter(|(of, _)| *of == wish) {
-            queue.push_back(pending);
-            break;
+            (true, _) => required.push_back(pending),
+            (false, false) => usual.push_back(pending),
+            (false, true) => not_required.push_back(pending),
         }
     }
-    all
+    [(Wish::Required, required), (Wish::Usual, usual), (Wish::NotRequired, not_required)]
 }
 
 impl Transports {

@@ -63,7 +63,9 @@ impl Tls {
             Assurance::Clear | Assurance::Opportunistic | Assurance::Encrypted if !policy.audits => None,
             Assurance::Clear | Assurance::Opportunistic | Assurance::Encrypted => {
                 match self.roots.verifier().await {
-                    Ok(roots) => Some(Box::new(named::Named::new(roots, &[policy.server_name.clone()]))),
+                    Ok(roots) => {
+                        Some(Box::new(named::Named::new(roots, std::slice::from_ref(&policy.server_name))))
+                    }
                     // what only reports does not hold mail up
                     Err(_) => None,
                 }
