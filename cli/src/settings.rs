@@ -6,6 +6,7 @@ mod read;
 mod roles;
 mod taking_in;
 mod tls;
+mod tls_policy;
 mod tls_reports;
 
 use std::net::SocketAddr;
@@ -15,10 +16,11 @@ use std::time::Duration;
 use ingress::{AuthSettings, CheckSettings, Limits, TlsSettings};
 use ipnet::IpNet;
 use shared::config::Setting;
+use shared::dns::DnsSettings;
 use shared::mail::Domain;
 use shared::telemetry::{LogFilter, LogFormat};
 use shared::wire::Store;
-use workers::deliver::{ClientLimits, RetrySettings, Route};
+use workers::deliver::{ClientLimits, RetrySettings, Route, TlsOverrides};
 use workers::limits::{CONNECTIONS_MAX, PACK_RETAIN, RETAIN};
 
 pub(crate) use read::read;
@@ -57,8 +59,10 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) retry: RetrySettings,
     pub(crate) stores: Stores,
-    /// Name servers; the system's own where there are none.
-    pub(crate) dns_servers: Vec<SocketAddr>,
+    /// Which name servers are asked, and whether they are believed.
+    pub(crate) dns: DnsSettings,
+    /// How TLS is to be with destinations, by pattern.
+    pub(crate) tls_policy: TlsOverrides,
     pub(crate) deliver: Deliver,
     /// Whom reports of TLS are from; none are made without.
     pub(crate) tls_reports: Option<TlsReports>,
@@ -268,7 +272,8 @@ impl Settings {
             limits: Limits::default(),
             retry: RetrySettings::default(),
             stores: Stores::default(),
-            dns_servers: Vec::new(),
+            dns: DnsSettings::default(),
+            tls_policy: TlsOverrides::default(),
             deliver: Deliver::default(),
             tls_reports: None,
             http: None,

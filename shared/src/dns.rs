@@ -1,19 +1,22 @@
 //! The DNS through hickory-resolver: the adapter of [`Resolver`] for every deployment.
 //!
-//! Answers are not validated yet, and so never [`secure`](crate::port::Answer::secure).
+//! It validates DNSSEC itself, from a trust anchor of its own (RFC 4033 §2, a validating stub resolver): what a server says of its
+//! own validation (the AD bit) is somebody's word over a network, and some servers do not validate at all.
 
 mod answer;
+mod validation;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
 use hickory_resolver::net::NetError;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use thiserror::Error;
+
+use validation::Resolvers;
+pub use validation::Validation;
 
 use crate::limits::dns::{ANSWER_TIMEOUT, ANSWERS_KEPT, RETRIES};
 use crate::port::{MxHost, ResolveError, Resolved, Resolver, Tlsa};
@@ -23,6 +26,10 @@ use crate::port::{MxHost, ResolveError, Resolved, Resolver, Tlsa};
 pub struct DnsSettings {
     /// Recursive servers; where there are none, those of the system (`/etc/resolv.conf`, and `/etc/hosts` for addresses).
     pub servers: Vec<SocketAddr>,
+    /// Whether answers are validated.
+    pub validation: Validation,
+    /// A file of DNSKEY records in the form of zone files, from which answers are validated; the root's keys unless set.
+    pub trust_anchors: Option<PathBuf>,
     /// How long one server has for one answer.
     pub timeout: Duration,
     /// How often a question is asked again.
@@ -33,38 +40,42 @@ pub struct DnsSettings {
 
 impl Default for DnsSettings {
     fn default() -> Self {
-        Self { servers: Vec::new(), timeout: ANSWER_TIMEOUT, retries: RETRIES, cache_entries: ANSWERS_KEPT }
+        Self {
+            servers: Vec::new(),
+            validation: Validation::default(),
+            trust_anchors: None,
+            timeout: ANSWER_TIMEOUT,
+            retries: RETRIES,
+            cache_entries: ANSWERS_KEPT,
+        }
     }
 }
 
 /// There is no resolver to be had; nothing was looked up yet.
 #[derive(Debug, Error)]
-#[error("the system's DNS configuration cannot be read: name the servers to ask")]
-pub struct DnsSetupError(#[source] NetError);
+pub enum DnsSetupError {
+    /// Which servers to ask is not known.
+    #[error("the system's DNS configuration cannot be read: name the servers to ask")]
+    System(#[source] NetError),
+    /// The file of trust anchors is of no use.
+    #[error("the trust anchors in {path} cannot be read: {why}; write DNSKEY records as in a zone file", path = path.display())]
+    TrustAnchors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
 
 /// The DNS as recursive servers tell it, with a cache.
 pub struct Dns {
-    resolver: TokioResolver,
+    resolvers: Resolvers,
 }
 
 impl Dns {
     /// The DNS by `settings`. Asks nothing yet.
     pub fn new(settings: &DnsSettings) -> Result<Self, DnsSetupError> {
-        let mut builder = if settings.servers.is_empty() {
-            TokioResolver::builder_tokio().map_err(DnsSetupError)?
-        } else {
-            let servers = settings.servers.iter().map(|server| name_server(*server)).collect();
-            let config = ResolverConfig::from_name_servers(servers);
-            let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-            builder.options_mut().use_hosts_file = ResolveHosts::Never;
-            builder
-        };
-        let options = builder.options_mut();
-        options.timeout = settings.timeout;
-        options.attempts = settings.retries;
-        options.cache_size = settings.cache_entries;
-        options.edns0 = true;
-        Ok(Self { resolver: builder.build().map_err(DnsSetupError)? })
+        Ok(Self { resolvers: Resolvers::new(settings)? })
     }
 
     async fn look_up<T>(
@@ -78,16 +89,9 @@ impl Dns {
             return Err(ResolveError::NoSuchName { secure: false });
         };
         name.set_fqdn(true);
-        answer::read(self.resolver.lookup(name, kind).await, pick)
+        let (resolver, validates) = self.resolvers.choose().await;
+        answer::read(&name, resolver.lookup(name.clone(), kind).await, validates, pick)
     }
-}
-
-fn name_server(server: SocketAddr) -> NameServerConfig {
-    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
-        connection.port = server.port();
-        connection
-    });
-    NameServerConfig::new(server.ip(), true, connections.into())
 }
 
 #[async_trait]

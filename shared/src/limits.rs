@@ -175,8 +175,13 @@ pub(crate) mod dns {
     pub(crate) const ANSWERS_KEPT: u64 = 4096;
     /// How long "there is none" is kept where the answer has no SOA that tells (RFC 2308 §5).
     pub(crate) const NEGATIVE_TTL: Duration = Duration::from_secs(60);
-    /// Links of a CNAME chain that the testkit's zones follow.
+    /// How long a record of the testkit's signed zones may be kept, in seconds.
     #[cfg(feature = "testkit")]
+    pub(crate) const TEST_TTL: u32 = 300;
+    /// How long its signatures hold.
+    #[cfg(feature = "testkit")]
+    pub(crate) const TEST_SIGNATURES_LAST: Duration = Duration::from_secs(86_400);
+    /// Links of a CNAME chain that are followed.
     pub(crate) const CNAMES_MAX: usize = 8;
 }
 

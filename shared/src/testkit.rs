@@ -21,6 +21,7 @@ pub mod peer;
 mod queue_suite;
 mod resolver;
 pub mod samples;
+mod signed_dns;
 mod spool_suite;
 mod tallies_suite;
 
@@ -39,5 +40,6 @@ pub use ids::SeededIds;
 pub use keys_suite::{keys_suite, keys_under_faults};
 pub use queue_suite::{queue_suite, queue_under_faults};
 pub use resolver::{ZoneError, ZoneResolver};
+pub use signed_dns::{SignedDns, Signing};
 pub use spool_suite::{spool_suite, spool_under_faults};
 pub use tallies_suite::{tallies_suite, tallies_under_faults};

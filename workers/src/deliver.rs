@@ -6,11 +6,13 @@ mod backoff;
 mod batch;
 mod classify;
 mod dsn;
+mod https;
 mod inbox;
 mod mx;
 mod outcome;
 mod pending;
 mod permits;
+mod policy;
 mod record;
 mod route;
 mod schedule;
@@ -23,11 +25,17 @@ mod transports;
 pub use attempt::{Hop, Outcome, RecipientOutcome, Tried};
 pub(crate) use batch::{job_order, priority, send_jobs, to_jobs};
 pub use classify::{Class, Classification, Retry, Scope, classify};
+pub(crate) use https::{Https, HttpsError};
 pub use outcome::Step;
+pub use policy::{
+    ObserveTls, PolicyFound, ResultType, StsMode, TlsMode, TlsObservation, TlsOverride, TlsOverrides,
+    TlsVersion, Unobserved,
+};
 pub use route::{Route, RouteError, Routes, Rule};
 pub use schedule::{DomainRetry, RetrySettings};
+pub(crate) use smtp::tls::Roots;
 pub use stage::{Deliver, DeliverPorts, DeliverSettings};
 pub use transport::Transport;
-pub use transports::{TransportPorts, TransportSettings, Transports, TrustAnchors};
+pub use transports::{Observer, TransportPorts, TransportSettings, Transports, TrustAnchors};
 
 pub use crate::limits::ClientLimits;

@@ -2,6 +2,7 @@
 
 mod client;
 pub mod lambda;
+pub mod policy;
 pub mod prepare;
 pub(crate) mod tls_report;
 

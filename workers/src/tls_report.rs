@@ -15,8 +15,7 @@ mod tally;
 use shared::mail::Mailbox;
 
 pub use daily::{Reports, ReportsPorts};
-pub use observation::{PolicyFound, ResultType, TlsFailure, TlsObservation};
-pub use post::{Https, Post, PostError};
+pub use post::{HttpsPost, Post, PostError};
 pub use tally::TlsTally;
 
 /// Whom reports are from.

@@ -41,7 +41,8 @@ fn prepare(settings: &Settings, stores: &Stores) -> Batches {
 
 /// A worker for each invocation, which heeds the ending of that. What is dear to make is made once.
 fn deliver(settings: &Settings, stores: &Stores) -> Outcome<Batches> {
-    let transports = join::transports(settings, stores, &join::resolver(settings)?);
+    let tally = join::tls_tally(settings, stores);
+    let transports = join::transports(settings, stores, &join::resolver(settings)?, tally.as_ref());
     let (settings, worker) = (join::deliver_settings(settings)?, join::deliver_ports(stores));
     Ok(Batches::new(ports(&stores.outbound, stores), move |ending| {
         let transports = Arc::new(transports.clone().cut_by(ending.cut.clone()));

@@ -7,19 +7,19 @@ use std::sync::Arc;
 use ingress::tls::TlsProblem;
 use ingress::{Server, Tls};
 use shared::config::Mistake;
-use shared::dns::{Dns, DnsSettings};
+use shared::dns::Dns;
 use shared::port::{Clock, KeyAlgorithm, Resolver, SigningKey, chain};
 use shared::system::{SystemClock, SystemIds};
 use shared::wire::{self, Needs, SecretUrls, StoreUrls, WireError};
 use tokio_util::sync::CancellationToken;
 use workers::deliver::{
-    Deliver, DeliverPorts, DeliverSettings, Route, Routes, TransportPorts, TransportSettings, Transports,
-    TrustAnchors,
+    Deliver, DeliverPorts, DeliverSettings, Observer, Route, Routes, TransportPorts, TransportSettings,
+    Transports, TrustAnchors,
 };
 use workers::poll::{PollSettings, Poller};
 use workers::prepare::{Prepare, PreparePorts, PrepareSettings};
 use workers::sweep::{PackRetention, Sweep, SweepPorts, SweepSettings};
-use workers::tls_report::{Https, Reports, ReportsPorts, ReportsSettings, TlsTally};
+use workers::tls_report::{HttpsPost, Reports, ReportsPorts, ReportsSettings, TlsTally};
 
 use super::needs::{needs, sweeps_packs};
 use super::{Part, Stores, cannot_listen};
@@ -122,8 +122,7 @@ pub(crate) async fn tls(settings: &Settings) -> Result<Option<Tls>, Vec<Mistake>
 
 /// The DNS, for all parts of a process: they share what it remembers.
 pub(super) fn resolver(settings: &Settings) -> Outcome<Arc<dyn Resolver>> {
-    let dns = DnsSettings { servers: settings.dns_servers.clone(), ..DnsSettings::default() };
-    let dns = Dns::new(&dns).map_err(|error| Failure::new(Exit::Config, chain(&error)))?;
+    let dns = Dns::new(&settings.dns).map_err(|error| Failure::new(Exit::Config, chain(&error)))?;
     Ok(Arc::new(dns))
 }
 
@@ -227,7 +226,7 @@ fn poll_prepare(settings: &Settings, stores: &Stores) -> Part {
 
 fn poll_deliver(settings: &Settings, stores: &Stores, resolver: &Arc<dyn Resolver>) -> Outcome<Part> {
     let tally = tls_tally(settings, stores);
-    let transports = Arc::new(transports(settings, stores, resolver));
+    let transports = Arc::new(transports(settings, stores, resolver, tally.as_ref()));
     let (settings, ports) = (deliver_settings(settings)?, deliver_ports(stores));
     let (outbound, clock, ids) =
         (Arc::clone(&stores.outbound), Arc::clone(&stores.clock), Arc::clone(&stores.ids));
@@ -309,10 +308,16 @@ pub(super) fn deliver_ports(stores: &Stores) -> DeliverPorts {
     }
 }
 
-pub(super) fn transports(settings: &Settings, stores: &Stores, resolver: &Arc<dyn Resolver>) -> Transports {
+pub(super) fn transports(
+    settings: &Settings,
+    stores: &Stores,
+    resolver: &Arc<dyn Resolver>,
+    tally: Option<&Arc<TlsTally>>,
+) -> Transports {
     let ports = TransportPorts {
         spool: Arc::clone(&stores.spool),
         resolver: Arc::clone(resolver),
+        directory: Arc::clone(&stores.directory),
         clock: Arc::clone(&stores.clock),
         ids: Arc::clone(&stores.ids),
     };
@@ -321,6 +326,8 @@ pub(super) fn transports(settings: &Settings, stores: &Stores, resolver: &Arc<dy
         port: settings.deliver.port,
         allow_private_addresses: settings.deliver.allow_private_addresses,
         inbox: Some(settings.inbox.clone()),
+        tls_overrides: settings.tls_policy.clone(),
+        observer: tally.map_or_else(Observer::default, |tally| Observer(Arc::clone(tally) as _)),
         limits: settings.deliver.timeouts.limits(),
         ..TransportSettings::default()
     };
@@ -342,7 +349,7 @@ fn tls_reports(settings: &Settings, stores: &Stores, resolver: &Arc<dyn Resolver
         resolver: Arc::clone(resolver),
         spool: Arc::clone(&stores.spool),
         inbound: Arc::clone(&stores.inbound),
-        post: Arc::new(Https::new(TrustAnchors::System, Arc::clone(&stores.clock))),
+        post: Arc::new(HttpsPost::new(TrustAnchors::System, Arc::clone(resolver), Arc::clone(&stores.clock))),
         clock: Arc::clone(&stores.clock),
         ids: Arc::clone(&stores.ids),
     };

@@ -41,8 +41,15 @@ fn of_role(role: Role, settings: &Settings, reader: Reader) -> Needs {
             Store::Directory,
             Store::Keys,
         ]),
+        // of the directory, the MTA-STS policies of domains alone
         Role::Deliver => {
-            let deliver = Needs::of(&[Store::Spool, Store::QueueInbound, Store::QueueOutbound, Store::State]);
+            let deliver = Needs::of(&[
+                Store::Spool,
+                Store::QueueInbound,
+                Store::QueueOutbound,
+                Store::State,
+                Store::Directory,
+            ]);
             deliver.and(counted(settings))
         }
         Role::Sweep => {
@@ -100,7 +107,10 @@ mod tests {
             of(&[Role::Prepare], None),
             ["spool", "queue_inbound", "queue_outbound", "state", "directory", "keys"]
         );
-        assert_eq!(of(&[Role::Deliver], None), ["spool", "queue_inbound", "queue_outbound", "state"]);
+        assert_eq!(
+            of(&[Role::Deliver], None),
+            ["spool", "queue_inbound", "queue_outbound", "state", "directory"]
+        );
         assert_eq!(of(&[Role::Sweep], None), ["spool", "queue_outbound", "state"]);
         assert_eq!(of(&Role::ALL, None).len(), Store::ALL.len());
     }

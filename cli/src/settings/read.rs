@@ -12,7 +12,7 @@ use super::auth::auth;
 use super::check::{ADDRESS_RIGHT, Taken, check, check_schedule, check_time};
 use super::{
     BareLf, Deliver, Kind, Listener, Log, Reader, Role, Roles, Settings, Stores, Timeouts, taking_in, tls,
-    tls_reports,
+    tls_policy, tls_reports,
 };
 use crate::args::DATA;
 
@@ -58,7 +58,8 @@ fn settings(root: &mut Section<'_>, reader: Reader) -> Settings {
         limits: root.section("limits", |own| taking_in::limits(own, in_bucket)),
         retry: root.section("retry", retry),
         stores,
-        dns_servers: root.section("dns", |dns| dns.list("servers", default.dns_servers)),
+        dns: root.section("dns", |own| tls_policy::dns(own, default.dns)),
+        tls_policy: tls_policy::overrides(root),
         deliver: root.section("deliver", deliver),
         tls_reports: root.section("tls_reports", tls_reports::tls_reports),
         http: root.section("http", |http| http.optional("address")),

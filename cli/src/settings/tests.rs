@@ -40,7 +40,8 @@ fn the_example_lists_every_key_with_its_default() {
     settings.proxy_networks.clear();
     settings.xclient_networks.clear();
     settings.checks.dnsbls.clear();
-    settings.dns_servers.clear();
+    settings.dns = DnsSettings { servers: Vec::new(), trust_anchors: None, ..settings.dns };
+    settings.tls_policy = TlsOverrides::default();
     settings.auth.issuers.clear();
     settings.routes.retain(|(pattern, _)| pattern == "*");
     (settings.http, settings.log.format, settings.tls_reports) = (None, None, None);

@@ -1,44 +1,132 @@
 //! What hickory answers, in the words of the port. The three ways of having no record are told apart here: no such
-//! name, a name without such records, and not knowing.
+//! name, a name without such records, and not knowing; and what DNSSEC proves of each.
+//!
+//! hickory gives every set of records a proof of its own, and looks at no more than that. Whoever sits between may put records into an
+//! answer that are signed well, and are somebody else's. So only the records of the name that was asked for count here, and those
+//! of the names that its CNAMEs lead to; and what is proved of a zone counts for names below it alone.
 
 use std::time::Duration;
 
 use hickory_resolver::lookup::Lookup;
-use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::net::{DnsError, NetError, NoRecords};
+use hickory_resolver::proto::dnssec::Proof;
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{Name, RData};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
-use crate::limits::dns::NEGATIVE_TTL;
+use crate::limits::dns::{CNAMES_MAX, NEGATIVE_TTL};
 use crate::port::{Answer, ResolveError, Resolved};
 
-/// Reads the outcome of a lookup; `pick` takes the records of the type asked for, and leaves out CNAMEs on the way there.
-pub(super) fn read<T>(found: Result<Lookup, NetError>, pick: impl Fn(&RData) -> Option<T>) -> Resolved<T> {
-    let lookup = match found {
-        Ok(lookup) => lookup,
+/// Reads the outcome of a lookup of `asked`; `pick` takes the records of the type asked for. Where nothing is `validated`, nothing is
+/// secure or bogus.
+pub(super) fn read<T>(
+    asked: &Name,
+    found: Result<Lookup, NetError>,
+    validated: bool,
+    pick: impl Fn(&RData) -> Option<T>,
+) -> Resolved<T> {
+    match found {
+        Ok(lookup) => {
+            let answer = follow(asked, lookup.answers(), pick)?;
+            if answer.records.is_empty() {
+                // a CNAME that leads nowhere
+                return match (validated, lookup.message().response_code) {
+                    (true, _) => Err(ResolveError::Bogus("the records are those of other names".to_owned())),
+                    (false, code) => nothing(&answer.name, code, false, NEGATIVE_TTL),
+                };
+            }
+            // hickory looks for no proof that a wildcard applies where all authority is proved to be unsigned (RFC 4035 §5.3.4)
+            let authority = lookup.authorities();
+            if answer.secure && !authority.is_empty() && authority.iter().all(is_insecure) {
+                return Err(ResolveError::Bogus("the authority is that of another zone".to_owned()));
+            }
+            Ok(answer)
+        }
         Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
             let ttl = none.negative_ttl.map_or(NEGATIVE_TTL, |seconds| Duration::from_secs(seconds.into()));
-            return nothing(none.response_code, ttl);
+            let secure = validated && is_denied(&none)?;
+            nothing(&text(none.query.name()), none.response_code, secure, ttl)
         }
-        Err(NetError::Dns(DnsError::ResponseCode(code))) => return nothing(code, NEGATIVE_TTL),
+        // what is denied by a proof that leaves room for unsigned names (RFC 5155 §6, opt-out)
+        Err(NetError::Dns(DnsError::Nsec { response, proof: Proof::Insecure, .. })) => {
+            let answer = follow(asked, &response.answers, pick)?;
+            if answer.records.is_empty() {
+                return nothing(&answer.name, response.response_code, false, NEGATIVE_TTL);
+            }
+            Ok(Answer { secure: false, ..answer })
+        }
+        Err(NetError::Dns(DnsError::ResponseCode(code))) => nothing(&text(asked), code, false, NEGATIVE_TTL),
         Err(error @ NetError::Dns(DnsError::DnssecBogus | DnsError::Nsec { .. })) => {
-            return Err(ResolveError::Bogus(error.to_string()));
+            Err(ResolveError::Bogus(error.to_string()))
         }
-        Err(error) => return Err(ResolveError::Temporary(error.to_string())),
-    };
-    let records: Vec<T> = lookup.answers().iter().filter_map(|record| pick(&record.data)).collect();
-    if records.is_empty() {
-        // a CNAME that leads nowhere
-        return nothing(lookup.message().response_code, NEGATIVE_TTL);
+        Err(error) => Err(ResolveError::Temporary(error.to_string())),
     }
-    let ttl = lookup.answers().iter().map(|record| record.ttl).min().unwrap_or(0);
-    Ok(Answer { records, secure: false, ttl: Duration::from_secs(ttl.into()) })
+}
+
+/// The records of `asked`, or of the name that its CNAMEs lead to. Secure only where each link is.
+fn follow<T>(asked: &Name, records: &[Record], pick: impl Fn(&RData) -> Option<T>) -> Resolved<T> {
+    let mut name = asked;
+    let (mut secure, mut ttl) = (true, u32::MAX);
+    for _ in 0..=CNAMES_MAX {
+        let here = || records.iter().filter(|record| record.name == *name);
+        let found: Vec<(&Record, T)> =
+            here().filter_map(|record| Some((record, pick(&record.data)?))).collect();
+        let alias = here().find_map(|record| match &record.data {
+            RData::CNAME(target) if found.is_empty() => Some((record, &target.0)),
+            _ => None,
+        });
+        for record in found.iter().map(|(record, _)| *record).chain(alias.map(|(record, _)| record)) {
+            if record.proof == Proof::Bogus {
+                return Err(ResolveError::Bogus(format!(
+                    "the signatures of {} {} do not hold",
+                    text(name),
+                    record.record_type()
+                )));
+            }
+            secure &= record.proof == Proof::Secure;
+            ttl = ttl.min(record.ttl);
+        }
+        match alias {
+            Some((_, target)) => name = target,
+            None => {
+                let secure = secure && !found.is_empty();
+                let records = found.into_iter().map(|(_, picked)| picked).collect();
+                return Ok(Answer {
+                    name: text(name),
+                    records,
+                    secure,
+                    ttl: Duration::from_secs(ttl.into()),
+                });
+            }
+        }
+    }
+    Err(ResolveError::Temporary(format!("there are more than {CNAMES_MAX} CNAMEs")))
+}
+
+/// Whether an answer without records is proved. It must be proved, or proved to be of a zone without signatures.
+fn is_denied(none: &NoRecords) -> Result<bool, ResolveError> {
+    let authority = none.authorities.as_deref().unwrap_or_default();
+    // hickory gives back none that do not prove the denial
+    let denies = |record: &Record| {
+        record.proof == Proof::Secure && matches!(record.record_type(), RecordType::NSEC | RecordType::NSEC3)
+    };
+    if authority.iter().any(denies) {
+        return Ok(true);
+    }
+    if authority.iter().any(|record| is_insecure(record) && record.name.zone_of(none.query.name())) {
+        return Ok(false);
+    }
+    Err(ResolveError::Bogus(format!("nothing proves that {} has no such records", text(none.query.name()))))
+}
+
+fn is_insecure(record: &Record) -> bool {
+    record.proof == Proof::Insecure
 }
 
 /// What an answer without records says (RFC 2308 §2, §7).
-fn nothing<T>(code: ResponseCode, ttl: Duration) -> Resolved<T> {
+fn nothing<T>(name: &str, code: ResponseCode, secure: bool, ttl: Duration) -> Resolved<T> {
     match code {
-        ResponseCode::NoError => Ok(Answer { records: Vec::new(), secure: false, ttl }),
-        ResponseCode::NXDomain => Err(ResolveError::NoSuchName { secure: false }),
+        ResponseCode::NoError => Ok(Answer { name: name.to_owned(), records: Vec::new(), secure, ttl }),
+        ResponseCode::NXDomain => Err(ResolveError::NoSuchName { secure }),
         code => Err(ResolveError::Temporary(format!("the server answered {code}"))),
     }
 }

@@ -36,6 +36,8 @@ pub enum EntryKind {
     Route,
     /// What the containers of one edge share.
     Fleet,
+    /// The MTA-STS policy of a domain that mail goes to, as it was fetched last.
+    MtaSts,
 }
 
 impl EntryKind {
@@ -48,6 +50,7 @@ impl EntryKind {
             Self::Suppression => "suppression",
             Self::Route => "route",
             Self::Fleet => "fleet",
+            Self::MtaSts => "mtasts",
         }
     }
 }

@@ -27,6 +27,8 @@ pub type Resolved<T> = Result<Answer<T>, ResolveError>;
 /// The records of a name; empty where the name is there and has none of the type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer<T> {
+    /// The name that has them: the one asked for, or the one that its CNAMEs lead to.
+    pub name: String,
     /// The records.
     pub records: Vec<T>,
     /// Whether DNSSEC proves the answer, its emptiness included.
@@ -62,7 +64,7 @@ pub struct MxHost {
 }
 
 /// A TLSA record (RFC 6698 §2.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Tlsa {
     /// Certificate usage.
     pub usage: u8,

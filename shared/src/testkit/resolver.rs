@@ -1,6 +1,6 @@
 //! The DNS as a zone file's text.
 
-mod zone;
+pub(super) mod zone;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard};
@@ -112,7 +112,7 @@ impl ZoneResolver {
                 Some(target) if found.is_empty() => name = target,
                 _ => {
                     let ttl = ttls.into_iter().min().unwrap_or(zone::TTL);
-                    return Ok(Answer { records: found, secure, ttl });
+                    return Ok(Answer { name, records: found, secure, ttl });
                 }
             }
         }

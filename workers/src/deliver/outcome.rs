@@ -91,6 +91,8 @@ pub(super) enum Failure {
     NeedsBinaryMime,
     /// The message has REQUIRETLS, and the way to the server is not as that asks: why.
     NeedsRequireTls(String),
+    /// The server is not as a policy about TLS asks: why.
+    TlsPolicy(String),
     /// The message is to be returned where the server cannot be told its deliver-by time, which it cannot.
     NeedsDeliverBy,
     /// The server wants more time than is left of the deliver-by time.
@@ -157,6 +159,8 @@ impl Failure {
             Self::NeedsRequireTls(why) => {
                 (Outcome::Bounced, Reply::new(550, (7, 30), format!("REQUIRETLS support required: {why}")))
             }
+            // RFC 8461 §5, RFC 7672 §2.2: worth another try, and never clear text
+            Self::TlsPolicy(why) => deferred(454, (7, 5), why.clone()),
             // RFC 2852 §4: what cannot be held to its time is not sent on
             Self::NeedsDeliverBy => {
                 bounced(554, (4, 7), "the server cannot be told by when the message is to be delivered")
@@ -301,6 +305,7 @@ mod tests {
             Failure::NeedsSmtpUtf8,
             Failure::NeedsBinaryMime,
             Failure::NeedsRequireTls(String::new()),
+            Failure::TlsPolicy(String::new()),
             Failure::NeedsDeliverBy,
             Failure::DeliverByTooSoon(1),
             Failure::DeliverByPassed,

@@ -17,7 +17,6 @@ use std::collections::VecDeque;
 
 pub(super) use content::{Packs, ends_early, unreadable};
 use session::Session;
-use tls::{Assurance, Tls};
 pub(super) use transaction::Desk;
 use transaction::End;
 
@@ -25,11 +24,12 @@ use super::TransportSettings;
 use super::mx::Targets;
 use super::outcome::Failure;
 use super::pending::{Peer, Pending};
+use super::policy::DestinationTls;
 
 /// Takes each of `queue` to one of `targets`, and hands each back.
 pub(super) async fn deliver<'a>(
     settings: &TransportSettings,
-    tls: (&Tls, Assurance),
+    tls: &DestinationTls<'_>,
     mut targets: Targets<'_>,
     mut queue: VecDeque<Pending<'a>>,
     desk: &mut Desk<'a>,

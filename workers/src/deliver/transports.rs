@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use rustls::pki_types::CertificateDer;
 use shared::job::Delivery;
 use shared::mail::{ByMode, Domain, Reply, Timestamp};
-use shared::port::{Clock, Ids, Resolver, Spool};
+use shared::port::{Clock, Directory, Ids, Resolver, Spool};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +16,7 @@ use super::inbox::Inbox;
 use super::mx::Targets;
 use super::outcome::Failure;
 use super::pending::{Pending, Reporter};
-use super::smtp::tls::{Assurance, Tls};
+use super::policy::{NextHop, ObserveTls, TlsOverrides, TlsPolicies, Unobserved, Wish};
 use super::smtp::{self, Desk, Packs};
 use super::{ClientLimits, Outcome, Route, Rule, Transport, Tried};
 
@@ -33,6 +33,12 @@ pub struct TransportSettings {
     pub inbox: Option<PathBuf>,
     /// Who vouches for the certificates of servers, where they are verified.
     pub trust: TrustAnchors,
+    /// What the operator says of TLS with destinations.
+    pub tls_overrides: TlsOverrides,
+    /// The TCP port of the web servers of MTA-STS policies.
+    pub mta_sts_port: u16,
+    /// Who is told what became of TLS.
+    pub observer: Observer,
     /// Times, sizes and counts.
     pub limits: ClientLimits,
 }
@@ -47,15 +53,19 @@ pub enum TrustAnchors {
     These(Vec<CertificateDer<'static>>),
 }
 
-impl TrustAnchors {
-    /// The certificates. Reading the system's takes a while.
-    pub(crate) async fn certificates(&self) -> Vec<CertificateDer<'static>> {
-        match self {
-            Self::These(certificates) => certificates.clone(),
-            Self::System => tokio::task::spawn_blocking(|| rustls_native_certs::load_native_certs().certs)
-                .await
-                .unwrap_or_default(),
-        }
+/// Who is told what became of TLS; nobody unless set.
+#[derive(Clone)]
+pub struct Observer(pub Arc<dyn ObserveTls>);
+
+impl Default for Observer {
+    fn default() -> Self {
+        Self(Arc::new(Unobserved))
+    }
+}
+
+impl std::fmt::Debug for Observer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Observer")
     }
 }
 
@@ -67,6 +77,9 @@ impl Default for TransportSettings {
             allow_private_addresses: false,
             inbox: None,
             trust: TrustAnchors::default(),
+            tls_overrides: TlsOverrides::default(),
+            mta_sts_port: 443,
+            observer: Observer::default(),
             limits: ClientLimits::default(),
         }
     }
@@ -79,6 +92,8 @@ pub struct TransportPorts {
     pub spool: Arc<dyn Spool>,
     /// Who knows the hosts of a domain.
     pub resolver: Arc<dyn Resolver>,
+    /// Where the MTA-STS policies of domains are kept.
+    pub directory: Arc<dyn Directory>,
     /// The time of day, for the attempts.
     pub clock: Arc<dyn Clock>,
     /// Chance, to spread load among equal hosts.
@@ -90,7 +105,7 @@ pub struct TransportPorts {
 pub struct Transports {
     settings: Arc<TransportSettings>,
     ports: TransportPorts,
-    tls: Tls,
+    tls: TlsPolicies,
     inbox: Option<Arc<Inbox>>,
     cut: CancellationToken,
 }
@@ -99,7 +114,7 @@ impl Transports {
     /// Transports that behave as `settings` say.
     pub fn new(settings: TransportSettings, ports: TransportPorts) -> Self {
         let inbox = settings.inbox.clone().map(|folder| Arc::new(Inbox::new(folder)));
-        let tls = Tls::new(settings.trust.clone());
+        let tls = TlsPolicies::new(&settings, &ports);
         let (settings, cut) = (Arc::new(settings), CancellationToken::new());
         Self { settings, ports, tls, inbox, cut }
     }
@@ -131,12 +146,9 @@ impl Transport for Transports {
         desk.reporter.fail(late, &Failure::DeliverByPassed, None).await;
         match rule.route {
             Route::Mx | Route::SmartHost { .. } => {
-                // REQUIRETLS is of a message, and TLS of a session
-                let (required, plain): (VecDeque<_>, VecDeque<_>) =
-                    queue.into_iter().partition(|pending| pending.delivery.options.require_tls);
-                for (assurance, queue) in [(Assurance::Required, required), (Assurance::Opportunistic, plain)]
-                {
-                    self.send(rule.route, &domain, assurance, queue, &mut desk).await;
+                // what is asked of TLS is of a message, and TLS of a session
+                for (wish, queue) in by_wish(queue) {
+                    self.send(rule.route, &domain, wish, queue, &mut desk).await;
                 }
             }
             Route::Inbox => self.keep(queue, &mut desk).await,
@@ -151,13 +163,28 @@ fn is_late(delivery: &Delivery, now: Timestamp) -> bool {
     returned && delivery.deliver_by().is_some_and(|by| by <= now)
 }
 
+/// What each of `queue` asks of TLS; what asks for most goes first.
+fn by_wish(queue: VecDeque<Pending<'_>>) -> [(Wish, VecDeque<Pending<'_>>); 3] {
+    let (mut required, mut usual, mut not_required) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
+    for pending in queue {
+        let delivery = &pending.delivery;
+        match (delivery.options.require_tls, delivery.content.tls_not_required) {
+            // RFC 8689 §5: the header field does not count beside the parameter
+            (true, _) => required.push_back(pending),
+            (false, false) => usual.push_back(pending),
+            (false, true) => not_required.push_back(pending),
+        }
+    }
+    [(Wish::Required, required), (Wish::Usual, usual), (Wish::NotRequired, not_required)]
+}
+
 impl Transports {
     /// Takes `queue` to the hosts of `domain`, or to the smart host.
     async fn send<'a>(
         &self,
         route: &Route,
         domain: &Domain,
-        assurance: Assurance,
+        wish: Wish,
         queue: VecDeque<Pending<'a>>,
         desk: &mut Desk<'a>,
     ) {
@@ -173,13 +200,16 @@ impl Transports {
             }
         };
         match targets {
-            Ok(targets) if assurance == Assurance::Required && !targets.are_authentic() => {
-                let why = "DNSSEC does not prove the MX records of the recipient's domain".to_owned();
-                desk.reporter.fail(queue, &Failure::NeedsRequireTls(why), None).await;
-            }
             // a future of many layers: on the heap, so that whoever waits for it stays small
             Ok(targets) => {
-                Box::pin(smtp::deliver(&self.settings, (&self.tls, assurance), targets, queue, desk)).await;
+                let hop = match route {
+                    Route::SmartHost { .. } => NextHop::SmartHost,
+                    Route::Mx | Route::Inbox | Route::Discard => {
+                        NextHop::Mx { authentic: targets.are_authentic() }
+                    }
+                };
+                let tls = self.tls.of(domain, hop, wish);
+                Box::pin(smtp::deliver(&self.settings, &tls, targets, queue, desk)).await;
             }
             Err(failure) => desk.reporter.fail(queue, &failure, None).await,
         }

@@ -13,9 +13,10 @@ use shared::port::{
     Claim, Clock, Count, Deliveries, Ids, PortResult, Queue, ResolveError, Resolver, Spool, Tallies, chain,
 };
 
+use super::observation::Seen;
 use super::report::DayOf;
 use super::rua::{self, Destination};
-use super::tally::{Seen, book, day};
+use super::tally::{book, day};
 use super::{Post, ReportsSettings, mail};
 use crate::limits::RETAIN;
 use crate::limits::tls_report::{

@@ -1,88 +1,66 @@
-//! What is counted.
+//! What is counted: an observation, in the words of a report.
 
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use shared::mail::Domain;
 
-/// A session with a server, or the failure of one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsObservation {
-    /// The domain whose policy it was: the recipients'.
-    pub policy_domain: Domain,
-    /// The policy.
-    pub policy: PolicyFound,
-    /// What it came to.
-    pub failure: Option<TlsFailure>,
-}
+use crate::deliver::{PolicyFound, TlsObservation};
 
-/// A failure, with what its domain's owner needs to find it.
+/// One kind of session with the servers of a domain. What was seen of two sessions is the same where these are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct TlsFailure {
-    /// What failed.
-    pub result_type: ResultType,
-    /// Where we came from, where it got as far as a connection.
-    #[serde(default, rename = "sending-mta-ip", skip_serializing_if = "Option::is_none")]
-    pub sending_ip: Option<IpAddr>,
-    /// The server's name.
-    #[serde(default, rename = "receiving-mx-hostname", skip_serializing_if = "Option::is_none")]
-    pub mx_host: Option<String>,
-    /// The server's address.
+pub(super) struct Seen {
+    pub(super) domain: Domain,
+    pub(super) policy: Policy,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub receiving_ip: Option<IpAddr>,
-    /// In words of our own.
-    #[serde(default, rename = "failure-reason-code", skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub(super) failure: Option<Failure>,
 }
 
 /// The policy that a session was held to (RFC 8460 §4.2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "policy-type", rename_all = "kebab-case")]
-pub enum PolicyFound {
-    /// DANE: the TLSA records, as zone files write them.
-    Tlsa {
-        /// One a record.
-        #[serde(rename = "policy-string")]
-        records: Vec<String>,
-    },
-    /// MTA-STS: the policy's lines, and its `mx` patterns.
-    Sts {
-        /// One a line.
-        #[serde(rename = "policy-string")]
-        lines: Vec<String>,
-        /// The patterns.
-        #[serde(rename = "mx-host")]
-        mx: Vec<String>,
-    },
-    /// Neither.
-    NoPolicyFound,
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Policy {
+    policy_type: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    policy_string: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    mx_host: Vec<String>,
 }
 
-/// What failed (RFC 8460 §4.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// A failure, with what its domain's owner needs to find it (RFC 8460 §4.3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum ResultType {
-    /// The server offers no STARTTLS, or refused it (§4.3.1).
-    StarttlsNotSupported,
-    /// Its certificate is for other names (§4.3.1).
-    CertificateHostMismatch,
-    /// Its certificate has expired (§4.3.1).
-    CertificateExpired,
-    /// Nobody we trust has signed its certificate (§4.3.1).
-    CertificateNotTrusted,
-    /// Any other failure of TLS (§4.3.1).
-    ValidationFailure,
-    /// No TLSA record is usable, or none fits (§4.3.2.1).
-    TlsaInvalid,
-    /// DNSSEC does not hold (§4.3.2.1).
-    DnssecInvalid,
-    /// DANE is asked for by us, and there are no TLSA records (§4.3.2.1).
-    DaneRequired,
-    /// The policy could not be fetched (§4.3.2.2).
-    StsPolicyFetchError,
-    /// The policy could not be read (§4.3.2.2).
-    StsPolicyInvalid,
-    /// The certificate of the policy's host does not hold (§4.3.2.2).
-    StsWebpkiInvalid,
+pub(super) struct Failure {
+    result_type: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sending_mta_ip: Option<IpAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    receiving_mx_hostname: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    receiving_ip: Option<IpAddr>,
+}
+
+impl From<TlsObservation> for Seen {
+    fn from(seen: TlsObservation) -> Self {
+        let failure = seen.result.err().map(|result| Failure {
+            result_type: result.as_str().to_owned(),
+            sending_mta_ip: seen.sending_ip,
+            receiving_mx_hostname: (!seen.mx_host.is_empty()).then_some(seen.mx_host),
+            receiving_ip: seen.receiving_ip,
+        });
+        Self { domain: seen.policy_domain, policy: seen.policy.into(), failure }
+    }
+}
+
+impl From<PolicyFound> for Policy {
+    fn from(found: PolicyFound) -> Self {
+        let (policy_type, policy_string) = match found {
+            PolicyFound::Tlsa(records) => ("tlsa", records),
+            PolicyFound::Sts(lines) => ("sts", lines),
+            PolicyFound::None => ("no-policy-found", Vec::new()),
+        };
+        let pattern = |line: &String| line.strip_prefix("mx:").map(|pattern| pattern.trim().to_owned());
+        let mx_host = policy_string.iter().filter_map(pattern).collect();
+        Self { policy_type: policy_type.to_owned(), policy_string, mx_host }
+    }
 }

@@ -4,8 +4,9 @@ use serde::Serialize;
 use serde_json::Value;
 use shared::mail::{Domain, Timestamp};
 
-use super::tally::{Seen, day};
-use super::{PolicyFound, ReportsSettings, TlsFailure};
+use super::ReportsSettings;
+use super::observation::{Failure, Policy, Seen};
+use super::tally::day;
 use crate::limits::tls_report::FAILURES_TOLD_MAX;
 
 /// What a day came to with one domain.
@@ -20,9 +21,9 @@ pub(super) struct DayOf {
 /// What it came to under one policy.
 #[derive(Debug, Clone)]
 pub(super) struct PolicyDay {
-    policy: PolicyFound,
+    policy: Policy,
     successes: u64,
-    failures: Vec<(TlsFailure, u64)>,
+    failures: Vec<(Failure, u64)>,
 }
 
 #[derive(Serialize)]
@@ -62,7 +63,7 @@ struct Summary {
 #[serde(rename_all = "kebab-case")]
 struct Details<'a> {
     #[serde(flatten)]
-    failure: &'a TlsFailure,
+    failure: &'a Failure,
     failed_session_count: u64,
 }
 
@@ -112,7 +113,7 @@ impl DayOf {
     fn policy<'a>(&self, day: &'a PolicyDay) -> PolicyReport<'a> {
         let mut policy = serde_json::to_value(&day.policy).expect("a policy is plain data");
         policy["policy-domain"] = self.domain.as_str().into();
-        let mut failures: Vec<&(TlsFailure, u64)> = day.failures.iter().collect();
+        let mut failures: Vec<&(Failure, u64)> = day.failures.iter().collect();
         failures.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
         PolicyReport {
             policy,

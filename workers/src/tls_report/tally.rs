@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use serde::{Deserialize, Serialize};
-use shared::mail::{Domain, Timestamp};
+use shared::mail::Timestamp;
 use shared::port::{Clock, Count, Tallies, chain};
 use tokio_util::sync::CancellationToken;
 
-use super::{PolicyFound, TlsFailure, TlsObservation};
+use super::observation::Seen;
+use crate::deliver::{ObserveTls, TlsObservation};
 use crate::limits::tls_report::{COUNTS_HELD_MAX, COUNTS_KEPT, FLUSH_PAUSE, HASH_DIGITS};
 
 /// What a worker has seen of TLS. What it has not written yet is lost when the process is: reports are statistics.
@@ -24,15 +24,6 @@ pub struct TlsTally {
 struct Counted {
     detail: String,
     n: u64,
-}
-
-/// A count's detail: what was seen, as one of a kind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Seen {
-    pub(super) domain: Domain,
-    pub(super) policy: PolicyFound,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) failure: Option<TlsFailure>,
 }
 
 /// The name of the book in which the day of `at` (UTC) is counted.
@@ -49,15 +40,6 @@ impl TlsTally {
     /// A tally that writes to `tallies`.
     pub fn new(tallies: Arc<dyn Tallies>, clock: Arc<dyn Clock>) -> Self {
         Self { tallies, clock, held: Mutex::default() }
-    }
-
-    /// Counts `seen`. Where too many kinds are held already, a new one is not counted.
-    pub fn observe(&self, seen: TlsObservation) {
-        let TlsObservation { policy_domain, policy, failure } = seen;
-        let seen = Seen { domain: policy_domain, policy, failure };
-        let Ok(detail) = serde_json::to_string(&seen) else { return };
-        let place = (book(self.clock.now()), key(&seen, &detail));
-        self.hold(place, Counted { detail, n: 1 });
     }
 
     fn hold(&self, place: (String, String), counted: Counted) {
@@ -104,6 +86,16 @@ impl TlsTally {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Counted>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where too many kinds are held already, a new one is not counted.
+impl ObserveTls for TlsTally {
+    fn observe(&self, observation: TlsObservation) {
+        let seen = Seen::from(observation);
+        let Ok(detail) = serde_json::to_string(&seen) else { return };
+        let place = (book(self.clock.now()), key(&seen, &detail));
+        self.hold(place, Counted { detail, n: 1 });
     }
 }
 

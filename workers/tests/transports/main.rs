@@ -6,14 +6,21 @@
 mod a_bad_server_costs_only_its_own_mail;
 mod a_process_that_must_end_waits_for_no_server;
 mod chunks_carry_what_data_cannot;
+mod dane_decides_whose_certificate_counts;
+mod dnssec_decides_whether_dane_counts;
 mod extensions_are_used_as_offered;
 mod hosts_are_found_as_rfc_5321_says;
 mod limits_of_a_server_are_kept_to;
+mod mta_sts_names_the_hosts_of_a_domain;
 mod requiretls_goes_all_the_way_or_back;
 mod several_messages_share_a_connection;
 mod the_inbox_holds_one_file_a_message;
+mod the_operator_has_the_last_word_on_tls;
 mod the_wishes_of_a_sender_go_along;
 mod tls_is_used_where_it_can_be_had;
+
+mod certificates;
+mod policy_site;
 
 mod server;
 mod world;

@@ -61,7 +61,8 @@ async fn a_server_that_proves_its_name_and_offers_it_gets_the_message() {
     assert!(outcomes(&tried).iter().all(|each| each[0].0 == Outcome::Delivered));
     let tls: Vec<_> = tried.iter().map(|tried| tried.attempt.tls.clone().unwrap()).collect();
     assert!(
-        tls[0].ends_with("(certificate verified)") && tls[1].ends_with("(certificate not checked)"),
+        tls[0].ends_with("(REQUIRETLS, certificate verified)")
+            && tls[1].ends_with("(certificate not checked)"),
         "{tls:?}"
     );
     let mail: Vec<_> = server.seen().commands.into_iter().filter(|line| line.starts_with("MAIL")).collect();

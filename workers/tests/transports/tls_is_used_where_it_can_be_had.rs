@@ -92,3 +92,26 @@ async fn what_was_slipped_in_before_tls_is_thrown_away() {
     assert_eq!(outcome(&tried).0, Outcome::Bounced);
     assert!(!server.seen().commands.iter().any(|line| line.starts_with("MAIL")));
 }
+
+#[tokio::test]
+async fn broken_tls_is_remembered_for_a_while() {
+    let garbage = |asked: &Asked| {
+        (asked.step == "STARTTLS").then(|| Act::Part("220 go\r\nthis is not TLS\r\n".to_owned()))
+    };
+    let server = Server::start(STARTTLS, garbage).await;
+    let mut world = World::new(0);
+    let clock = Arc::new(shared::testkit::ManualClock::at(shared::mail::Timestamp::from_millis(0)));
+    world.clock = clock.clone();
+    let messages: Vec<_> = (0..3).map(|_| world.message("x\r\n", &["a@example.org"])).collect();
+    let transports = world.transports().await;
+    let mut connections = Vec::new();
+    for message in messages {
+        let tried = world.attempt_by(&transports, &smart_host(server.port()), vec![message]).await;
+        assert_eq!((outcome(&tried).0, tried[0].attempt.tls.clone()), (Outcome::Delivered, None));
+        connections.push(server.seen().connections);
+        if connections.len() == 2 {
+            clock.advance(std::time::Duration::from_secs(3600));
+        }
+    }
+    assert_eq!(connections, [2, 3, 5]);
+}

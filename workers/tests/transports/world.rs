@@ -6,12 +6,12 @@ use std::time::Duration;
 use workers::deliver::Transport as _;
 
 use bytes::Bytes;
-use shared::embedded::FileSpool;
+use shared::embedded::{Database, FileSpool, SqliteDirectory};
 use shared::job::{Delivery, DeliveryKey};
 use shared::mail::{
     ContentFacts, MailOptions, Mailbox, MessageId, PackId, Recipient, ReversePath, TenantId, Timestamp,
 };
-use shared::port::Spool;
+use shared::port::{Clock, Directory, Resolver, Spool};
 use shared::system::SystemClock;
 use shared::testkit::samples::pack_id;
 use shared::testkit::{Faults, Faulty, SeededIds, ZoneResolver};
@@ -29,6 +29,10 @@ pub struct World {
     /// Packs that are not in the spool yet.
     packs: Mutex<Vec<(PackId, Bytes)>>,
     pub dns: Arc<ZoneResolver>,
+    /// Asked in place of `dns`, where there is one.
+    pub resolver: Option<Arc<dyn Resolver>>,
+    pub directory: Arc<dyn Directory>,
+    pub clock: Arc<dyn Clock>,
     pub settings: TransportSettings,
 }
 
@@ -56,12 +60,24 @@ impl World {
             inbox: None,
             trust: TrustAnchors::These(Vec::new()),
             limits,
+            ..TransportSettings::default()
         };
         let folder = tempfile::tempdir().unwrap();
         let faults = Faults::new(0);
         let spool: Arc<dyn Spool> = Arc::new(FileSpool::open(folder.path(), Arc::new(SystemClock)).unwrap());
         let spool = Faulty::<dyn Spool>::new(spool, &faults);
-        Self { _folder: folder, spool, faults, packs: Mutex::default(), dns: zone(""), settings }
+        let database = Database::open(&folder.path().join("directory.db")).unwrap();
+        Self {
+            spool,
+            faults,
+            packs: Mutex::default(),
+            dns: zone(""),
+            resolver: None,
+            directory: Arc::new(SqliteDirectory::new(&database).unwrap()),
+            clock: Arc::new(SystemClock),
+            settings,
+            _folder: folder,
+        }
     }
 
     /// Makes the reply to one step be waited for no longer than a moment.
@@ -92,8 +108,9 @@ impl World {
         }
         let ports = TransportPorts {
             spool: self.spool.clone(),
-            resolver: self.dns.clone(),
-            clock: Arc::new(SystemClock),
+            resolver: self.resolver.clone().unwrap_or_else(|| self.dns.clone()),
+            directory: self.directory.clone(),
+            clock: self.clock.clone(),
             ids: Arc::new(SeededIds::new(7)),
         };
         Transports::new(self.settings.clone(), ports)
@@ -101,9 +118,18 @@ impl World {
 
     /// Every delivery as it came back, in the order of coming back. Whatever a server does, that takes less than half a minute.
     pub async fn attempt(&self, route: &Route, deliveries: Vec<Delivery>) -> Vec<Tried> {
+        self.attempt_by(&self.transports().await, route, deliveries).await
+    }
+
+    /// The same by `transports`, which know what they learned before.
+    pub async fn attempt_by(
+        &self,
+        transports: &Transports,
+        route: &Route,
+        deliveries: Vec<Delivery>,
+    ) -> Vec<Tried> {
         let expected = deliveries.len();
         let (tried, mut back) = mpsc::channel(64);
-        let transports = self.transports().await;
         let attempt = transports.attempt(rule(route), deliveries, &tried);
         tokio::time::timeout(Duration::from_secs(30), attempt).await.expect("an attempt must not get stuck");
         drop(tried);

@@ -8,10 +8,10 @@ use super::ZoneError;
 use crate::port::{MxHost, Tlsa};
 
 /// Where neither the record nor the zone has one.
-pub(super) const TTL: Duration = Duration::from_secs(300);
+pub(in crate::testkit) const TTL: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Default)]
-pub(super) struct Zone {
+pub(in crate::testkit) struct Zone {
     records: BTreeMap<String, Vec<Record>>,
     secure: Vec<String>,
     pub(super) servfail: BTreeSet<String>,
@@ -26,7 +26,7 @@ pub(super) struct Record {
 }
 
 #[derive(Debug)]
-pub(super) enum Data {
+pub(in crate::testkit) enum Data {
     A(Ipv4Addr),
     Aaaa(Ipv6Addr),
     Mx(MxHost),
@@ -44,7 +44,7 @@ struct Context {
 }
 
 impl Zone {
-    pub(super) fn parse(text: &str) -> Result<Self, ZoneError> {
+    pub(in crate::testkit) fn parse(text: &str) -> Result<Self, ZoneError> {
         let mut zone = Self::default();
         let mut context = Context { origin: String::new(), ttl: TTL, owner: String::new() };
         for (n, line) in (1..).zip(text.lines()) {
@@ -114,6 +114,13 @@ impl Zone {
         let data = data(&kind.text, fields, context)?;
         self.records.entry(context.owner.clone()).or_default().push(Record { ttl, data });
         Ok(())
+    }
+
+    /// Every record with its owner, in the order of owners.
+    pub(in crate::testkit) fn all(&self) -> impl Iterator<Item = (&str, &Data)> {
+        self.records
+            .iter()
+            .flat_map(|(owner, records)| records.iter().map(|record| (owner.as_str(), &record.data)))
     }
 
     pub(super) fn at(&self, name: &str) -> &[Record] {

@@ -1,6 +1,7 @@
 //! A connection to a server: octets out in whole groups, replies in. The only file of the client that touches a socket.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,10 +13,11 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::reply::{RawReply, ReplyParser};
-use super::tls::Connector;
+use super::tls::{Connector, Secured};
 use crate::deliver::ClientLimits;
 use crate::deliver::mx::Target;
 use crate::deliver::outcome::{Failure, Step};
+use crate::deliver::policy::ResultType;
 use crate::limits::REPLY_READ_OCTETS;
 
 /// What is written and not yet sent lies in `out`, so that a whole group of commands costs one system call.
@@ -54,26 +56,35 @@ impl Connection {
         })
     }
 
-    /// The same connection under TLS. Nothing that came before is kept (RFC 3207 §4.2): whoever sat in between may
-    /// have put it there.
+    /// The same connection under TLS, what the trace says of it, and the flaw of its certificate where none was asked for. Nothing that
+    /// came before is kept (RFC 3207 §4.2): whoever sat in between may have put it there.
     pub(crate) async fn secure(
         self,
         tls: &Connector,
-        target: &Target,
+        ip: IpAddr,
         limits: &ClientLimits,
-    ) -> Result<(Self, String), Failure> {
+    ) -> Result<(Self, String, Option<ResultType>), (Failure, ResultType)> {
+        let failed = |why: &str| (Failure::Handshake(why.to_owned()), ResultType::ValidationFailure);
         let Stream::Plain(tcp) = self.stream else {
-            return Err(Failure::Handshake("TLS within TLS".to_owned()));
+            return Err(failed("TLS within TLS"));
         };
-        let handshake = tls.handshake(&target.host, target.address.ip(), tcp);
-        let stream = match within(limits.handshake, &self.cut, handshake).await {
-            Some(Ok(stream)) => Box::new(stream),
+        let secured = match within(limits.handshake, &self.cut, tls.handshake(ip, tcp)).await {
+            Some(Ok(secured)) => secured,
             Some(Err(error)) => return Err(tls.failure(&error)),
-            None => return Err(Failure::Handshake("the handshake timed out".to_owned())),
+            None => return Err(failed("the handshake timed out")),
         };
-        let description = tls.describe(&stream);
+        let Secured { stream, description, flaw } = secured;
         let parser = ReplyParser::new(limits);
-        Ok((Self { stream: Stream::Tls(stream), parser, ..self }, description))
+        Ok((Self { stream: Stream::Tls(Box::new(stream)), parser, ..self }, description, flaw))
+    }
+
+    /// The address at this end.
+    pub(crate) fn local_ip(&self) -> Option<IpAddr> {
+        let tcp = match &self.stream {
+            Stream::Plain(tcp) => tcp,
+            Stream::Tls(tls) => tls.get_ref().0,
+        };
+        tcp.local_addr().ok().map(|address| address.ip())
     }
 
     /// Sends what lies in `out`.

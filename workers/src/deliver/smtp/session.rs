@@ -1,12 +1,13 @@
 //! A session: greeting, EHLO or HELO, STARTTLS; and then as many transactions as it is good for.
 
+mod start_tls;
+
 use shared::mail::Domain;
 use tokio_util::sync::CancellationToken;
 
 use super::capabilities::Capabilities;
 use super::connection::Connection;
 use super::reply::RawReply;
-use super::tls::{Assurance, Connector, Tls};
 use crate::deliver::TransportSettings;
 use crate::deliver::mx::Target;
 use crate::deliver::outcome::{Failure, Step, judge};
@@ -30,81 +31,19 @@ pub(crate) struct Session<'a> {
     pub(super) domains: Vec<Domain>,
 }
 
-/// How far an opening came.
-enum Opened<'a> {
-    Ready(Box<Session<'a>>),
-    /// TLS was offered and did not come about; the connection is gone.
-    NoTls(Failure),
-}
-
 impl<'a> Session<'a> {
-    /// Opens a session with `target`: under TLS where that works, and else in clear text unless more is required.
-    pub(crate) async fn open(
+    /// A session in clear text with `target`, which knows us.
+    async fn greet(
         settings: &'a TransportSettings,
-        (tls, assurance): (&Tls, Assurance),
         target: &Target,
         cut: &CancellationToken,
     ) -> Result<Self, Failure> {
-        let connector = tls.connector(assurance).await?;
-        match Self::greet(settings, Some((&connector, assurance)), target, cut).await? {
-            Opened::Ready(session) => return Ok(*session),
-            Opened::NoTls(failure) if assurance == Assurance::Required => return Err(failure),
-            Opened::NoTls(_) => {}
-        }
-        match Self::greet(settings, None, target, cut).await? {
-            Opened::Ready(session) => Ok(*session),
-            Opened::NoTls(failure) => Err(failure),
-        }
-    }
-
-    async fn greet(
-        settings: &'a TransportSettings,
-        tls: Option<(&Connector, Assurance)>,
-        target: &Target,
-        cut: &CancellationToken,
-    ) -> Result<Opened<'a>, Failure> {
-        let limits = &settings.limits;
-        let connection = Connection::open(target, limits, cut).await?;
+        let connection = Connection::open(target, &settings.limits, cut).await?;
         let peer = Peer { target: target.clone(), tls: None };
         let mut session = Self::new(settings, connection, peer);
         session.awaited(Step::Greeting).await?;
         session.hello().await?;
-        let Some((tls, assurance)) = tls else {
-            return Ok(Opened::Ready(Box::new(session)));
-        };
-        if !session.offered.starttls {
-            return session
-                .in_clear(assurance, Failure::NeedsRequireTls("the server offers no TLS".to_owned()));
-        }
-        session.say(Step::StartTls, b"STARTTLS\r\n").await?;
-        let reply = session.reply(Step::StartTls).await?;
-        if let Some(reply) = judge(Step::StartTls, reply, limits.reply_text_octets)? {
-            // RFC 3207 §4: a server that has no TLS right now goes on without
-            metrics::counter!("spoolway_deliver_tls_total", "result" => "refused").increment(1);
-            return session.in_clear(assurance, Failure::Refused(Step::StartTls, reply));
-        }
-        match session.connection.secure(tls, target, limits).await {
-            Ok((connection, description)) => {
-                metrics::counter!("spoolway_deliver_tls_total", "result" => "secured").increment(1);
-                session.connection = connection;
-                session.peer.tls = Some(description);
-            }
-            Err(failure) => {
-                metrics::counter!("spoolway_deliver_tls_total", "result" => "failed").increment(1);
-                tracing::debug!(host = %target.host, peer = %target.address, ?failure, "no TLS");
-                return Ok(Opened::NoTls(failure));
-            }
-        }
-        // what was offered in clear text no longer counts (RFC 3207 §4.2)
-        match session.hello().await {
-            Ok(()) if assurance == Assurance::Required && !session.offered.require_tls => {
-                Err(Failure::NeedsRequireTls("the server does not offer it".to_owned()))
-            }
-            Ok(()) => Ok(Opened::Ready(Box::new(session))),
-            // in TLS 1.3 a server may turn the handshake down after the client thinks it done (RFC 8446 §2)
-            Err(failure @ Failure::Lost(_)) => Ok(Opened::NoTls(failure)),
-            Err(failure) => Err(failure),
-        }
+        Ok(session)
     }
 
     fn new(settings: &'a TransportSettings, connection: Connection, peer: Peer) -> Self {
@@ -118,14 +57,6 @@ impl<'a> Session<'a> {
             dirty: false,
             quit: false,
             domains: Vec::new(),
-        }
-    }
-
-    /// A session without TLS, unless that is required: then it is the `failure`.
-    fn in_clear(self, assurance: Assurance, failure: Failure) -> Result<Opened<'a>, Failure> {
-        match assurance {
-            Assurance::Opportunistic => Ok(Opened::Ready(Box::new(self))),
-            Assurance::Required => Err(failure),
         }
     }
 

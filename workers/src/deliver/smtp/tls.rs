@@ -1,165 +1,191 @@
-//! TLS of the client: opportunistic (RFC 3207, RFC 7435), where any certificate is better than clear text, which would be the
-//! alternative; and verified, for a message that asks for no less (RFC 8689).
+//! TLS of the client (RFC 3207): the handshake that a policy asks for, and what it proved.
+
+mod dane;
+mod named;
+mod roots;
+mod verifier;
 
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::client::Resumption;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::ServerName;
+use rustls::{CertificateError, ClientConfig, Error, SupportedProtocolVersion, version};
 use tokio::net::TcpStream;
-use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::deliver::TrustAnchors;
+pub(crate) use roots::Roots;
+use verifier::{Judge, Proved, Verifier};
+
 use crate::deliver::outcome::Failure;
+use crate::deliver::policy::{Assurance, HostPolicy, Origin, ResultType, TlsVersion};
 
-/// How sure a session must be of its server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Assurance {
-    /// TLS where it can be had, whoever is at the other end.
-    Opportunistic,
-    /// REQUIRETLS (RFC 8689 §4.2.1): TLS with a server that proves its name and offers the same for the next hop.
-    Required,
-}
-
-/// Both ways to TLS. Clones share what they hold.
+/// Every way to TLS. Clones share what they hold.
 #[derive(Clone)]
 pub(crate) struct Tls {
-    opportunistic: Connector,
-    trust: TrustAnchors,
-    /// Made at its first use: few messages ask for it, and reading the system's certificates takes a while.
-    verified: Arc<OnceCell<Connector>>,
+    provider: Arc<CryptoProvider>,
+    roots: Roots,
+    /// For sessions of which nothing is asked; they alone share what resumes a session, as then no certificate is shown.
+    any: TlsConnector,
 }
 
-/// Turns connections into TLS connections.
-#[derive(Clone)]
+/// Makes the handshake of one session.
 pub(crate) struct Connector {
     connector: TlsConnector,
-    /// Whether the server's certificate is checked.
-    verifies: bool,
+    /// What looks at the certificate; `None` where nobody does.
+    verifier: Option<Arc<Verifier>>,
+    policy: HostPolicy,
+}
+
+/// A handshake that came about.
+pub(crate) struct Secured {
+    pub(crate) stream: TlsStream<TcpStream>,
+    /// Version, cipher and by which policy, as the trace tells it.
+    pub(crate) description: String,
+    /// How the certificate would have failed, where nothing hung on it.
+    pub(crate) flaw: Option<ResultType>,
 }
 
 impl Tls {
-    pub(crate) fn new(trust: TrustAnchors) -> Self {
-        let any = Arc::new(AnyCertificate(Arc::new(aws_lc_rs::default_provider())));
-        Self { opportunistic: Connector::new(any, false), trust, verified: Arc::default() }
+    pub(crate) fn new(roots: Roots) -> Self {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = Arc::new(Verifier::new(provider.clone(), None, false));
+        let config = config(&provider, TlsVersion::V1_2, verifier);
+        Self { provider, roots, any: TlsConnector::from(Arc::new(config)) }
     }
 
-    pub(crate) async fn connector(&self, assurance: Assurance) -> Result<Connector, Failure> {
-        match assurance {
-            Assurance::Opportunistic => Ok(self.opportunistic.clone()),
-            Assurance::Required => {
-                self.verified.get_or_try_init(|| verified(self.trust.clone())).await.cloned()
+    /// What makes the handshake that `policy` asks for.
+    pub(crate) async fn connector(&self, policy: &HostPolicy) -> Result<Connector, Failure> {
+        let judge: Option<Box<dyn Judge>> = match &policy.assurance {
+            Assurance::Clear | Assurance::Opportunistic | Assurance::Encrypted if !policy.audits => None,
+            Assurance::Clear | Assurance::Opportunistic | Assurance::Encrypted => {
+                match self.roots.verifier().await {
+                    Ok(roots) => {
+                        Some(Box::new(named::Named::new(roots, std::slice::from_ref(&policy.server_name))))
+                    }
+                    // what only reports does not hold mail up
+                    Err(_) => None,
+                }
             }
+            Assurance::Verified { names } => {
+                let roots = self.roots.verifier().await.map_err(|why| Failure::Handshake(why.to_owned()))?;
+                Some(Box::new(named::Named::new(roots, names)))
+            }
+            Assurance::Dane { tlsa, names } => {
+                Some(Box::new(dane::ByTlsa::new(self.provider.clone(), tlsa.clone(), names)))
+            }
+        };
+        let policy = policy.clone();
+        if judge.is_none() && policy.min_version == TlsVersion::V1_2 {
+            return Ok(Connector { connector: self.any.clone(), verifier: None, policy });
         }
+        let verifier = Arc::new(Verifier::new(self.provider.clone(), judge, policy.audits));
+        let mut config = config(&self.provider, policy.min_version, verifier.clone());
+        // who resumes a session shows no certificate
+        config.resumption = Resumption::disabled();
+        Ok(Connector { connector: TlsConnector::from(Arc::new(config)), verifier: Some(verifier), policy })
     }
 }
 
-async fn verified(trust: TrustAnchors) -> Result<Connector, Failure> {
-    let certificates = match trust {
-        TrustAnchors::These(certificates) => certificates,
-        TrustAnchors::System => {
-            tokio::task::spawn_blocking(|| rustls_native_certs::load_native_certs().certs)
-                .await
-                .unwrap_or_default()
-        }
+fn config(provider: &Arc<CryptoProvider>, least: TlsVersion, verifier: Arc<Verifier>) -> ClientConfig {
+    let versions: &[&'static SupportedProtocolVersion] = match least {
+        TlsVersion::V1_2 => &[&version::TLS13, &version::TLS12],
+        TlsVersion::V1_3 => &[&version::TLS13],
     };
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(certificates);
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    match WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build() {
-        Ok(verifier) => Ok(Connector::new(verifier, true)),
-        Err(cause) => {
-            tracing::error!(%cause, "no certificate can be verified; install the system's root certificates");
-            Err(Failure::Handshake("this system has no root certificates".to_owned()))
-        }
-    }
+    ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(versions)
+        .expect("the provider has cipher suites for TLS 1.2 and 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth()
 }
 
 impl Connector {
-    fn new(verifier: Arc<dyn ServerCertVerifier>, verifies: bool) -> Self {
-        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("the provider has cipher suites for TLS 1.2 and 1.3")
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        Self { connector: TlsConnector::from(Arc::new(config)), verifies }
+    /// Makes the handshake. The server is told its name (SNI), so that it shows the certificate of that name.
+    pub(crate) async fn handshake(&self, ip: IpAddr, tcp: TcpStream) -> io::Result<Secured> {
+        let name = ServerName::try_from(self.policy.server_name.clone());
+        let name = name.unwrap_or(ServerName::IpAddress(ip.into()));
+        let stream = self.connector.connect(name, tcp).await?;
+        let verdict = self.verifier.as_ref().and_then(|verifier| verifier.verdict());
+        let flaw = match &verdict {
+            Some(Err(error)) => Some(self.result_type(error)),
+            Some(Ok(_)) | None => None,
+        };
+        let description = self.describe(&stream, verdict.and_then(Result::ok));
+        Ok(Secured { stream, description, flaw })
     }
 
-    /// Makes the handshake. `host` is told to the server (SNI), so that it shows the certificate of that name.
-    pub(crate) async fn handshake(
-        &self,
-        host: &str,
-        ip: IpAddr,
-        tcp: TcpStream,
-    ) -> io::Result<TlsStream<TcpStream>> {
-        let name = ServerName::try_from(host.to_owned()).unwrap_or(ServerName::IpAddress(ip.into()));
-        self.connector.connect(name, tcp).await
-    }
-
-    /// What a handshake that ended in `error` comes to.
-    pub(crate) fn failure(&self, error: &io::Error) -> Failure {
+    /// What a handshake that ended in `error` comes to, and what a report calls it.
+    pub(crate) fn failure(&self, error: &io::Error) -> (Failure, ResultType) {
         let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
         match cause {
-            Some(Error::InvalidCertificate(why)) if self.verifies => {
-                Failure::NeedsRequireTls(format!("the server's certificate does not hold: {why}"))
+            Some(cause @ Error::InvalidCertificate(why)) => {
+                let text = format!("the server's certificate does not hold: {}", reason(why));
+                let failure = match self.policy.origin {
+                    Origin::RequireTls => Failure::NeedsRequireTls(text),
+                    _ => Failure::TlsPolicy(format!("{text} ({})", self.policy.origin)),
+                };
+                (failure, self.result_type(cause))
             }
-            _ => Failure::Handshake(error.to_string()),
+            _ => (Failure::Handshake(error.to_string()), ResultType::ValidationFailure),
         }
     }
 
-    /// What the trace says of a TLS connection: version, cipher, and whether the certificate was looked at.
-    pub(crate) fn describe(&self, stream: &TlsStream<TcpStream>) -> String {
+    fn result_type(&self, error: &Error) -> ResultType {
+        let Error::InvalidCertificate(why) = error else {
+            return ResultType::ValidationFailure;
+        };
+        match why {
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => ResultType::CertificateExpired,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                ResultType::CertificateHostMismatch
+            }
+            _ if matches!(self.policy.assurance, Assurance::Dane { .. }) => ResultType::TlsaInvalid,
+            _ => ResultType::CertificateNotTrusted,
+        }
+    }
+
+    /// What the trace says of a TLS connection: version, cipher, and by which policy.
+    fn describe(&self, stream: &TlsStream<TcpStream>, proved: Option<Proved>) -> String {
         let session = stream.get_ref().1;
         let version = session.protocol_version().and_then(|version| version.as_str()).unwrap_or("TLS");
         let cipher =
             session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("unknown");
-        let checked = if self.verifies { "verified" } else { "not checked" };
-        format!("{} {cipher} (certificate {checked})", version.replace("TLSv1_", "TLSv1."))
+        let version = version.replace("TLSv1_", "TLSv1.");
+        format!("{version} {cipher} ({})", self.label(proved))
+    }
+
+    fn label(&self, proved: Option<Proved>) -> String {
+        let checked = match proved {
+            Some(Proved::Name) => "certificate verified",
+            Some(Proved::DaneEe) => "DANE-EE",
+            Some(Proved::DaneTa) => "DANE-TA",
+            Some(Proved::Nothing) | None => "certificate not checked",
+        };
+        match (&self.policy.origin, proved) {
+            // DANE by itself says it all; what nobody asked for needs no name
+            (Origin::Dane, Some(Proved::DaneEe | Proved::DaneTa)) | (Origin::Opportunistic, _) => {
+                checked.to_owned()
+            }
+            (Origin::Dane, _) => "DANE, no record can be used; certificate not checked".to_owned(),
+            // the mode says what was done about the certificate
+            (origin @ Origin::MtaSts { .. }, _) => origin.to_string(),
+            (origin, _) => format!("{origin}, {checked}"),
+        }
     }
 }
 
-/// Takes every certificate, and only checks that the server has its key.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+/// Why a certificate is refused, in words.
+fn reason(why: &CertificateError) -> String {
+    match why {
+        CertificateError::Other(other) => other.to_string(),
+        CertificateError::UnknownIssuer => "nobody who is trusted vouches for it".to_owned(),
+        why => why.to_string(),
     }
 }

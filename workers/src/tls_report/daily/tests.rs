@@ -13,7 +13,8 @@ use shared::pack::PackReader;
 use shared::testkit::{ManualClock, SeededIds, TempStores, ZoneResolver};
 
 use super::*;
-use crate::tls_report::{PolicyFound, PostError, ResultType, TlsFailure, TlsObservation, TlsTally};
+use crate::deliver::{ObserveTls as _, PolicyFound, ResultType, TlsObservation};
+use crate::tls_report::{PostError, TlsTally};
 
 const ZONE: &str = r#"
     _smtp._tls.both.example TXT "v=TLSRPTv1; rua=mailto:tls@both.example,https://both.example/tls"
@@ -79,13 +80,10 @@ impl World {
         self.tally.observe(TlsObservation {
             policy_domain: domain.parse().unwrap(),
             policy: policy.clone(),
-            failure: failure.map(|result_type| TlsFailure {
-                result_type,
-                sending_ip: None,
-                mx_host: Some(format!("mx.{domain}")),
-                receiving_ip: Some("192.0.2.25".parse::<IpAddr>().unwrap()),
-                reason: None,
-            }),
+            mx_host: format!("mx.{domain}"),
+            sending_ip: None,
+            receiving_ip: Some("192.0.2.25".parse::<IpAddr>().unwrap()),
+            result: failure.map_or(Ok(()), Err),
         });
     }
 
@@ -143,25 +141,23 @@ fn attached(message: &str) -> Value {
 }
 
 fn sts() -> PolicyFound {
-    PolicyFound::Sts {
-        lines: vec!["version: STSv1".to_owned(), "mode: testing".to_owned(), "mx: *.both.example".to_owned()],
-        mx: vec!["*.both.example".to_owned()],
-    }
+    let lines = ["version: STSv1", "mode: testing", "mx: *.both.example"];
+    PolicyFound::Sts(lines.map(str::to_owned).into())
 }
 
 #[tokio::test]
 async fn a_day_is_told_once_to_all_who_ask_for_it() {
     let world = World::new().await;
-    let tlsa = PolicyFound::Tlsa { records: vec!["3 1 1 00FF".to_owned()] };
+    let tlsa = PolicyFound::Tlsa(vec!["3 1 1 00FF".to_owned()]);
     for _ in 0..3 {
         world.saw("both.example", &sts(), None);
         world.saw("mail.example", &tlsa, None);
-        world.saw("nobody.example", &PolicyFound::NoPolicyFound, None);
+        world.saw("nobody.example", &PolicyFound::None, None);
     }
     world.saw("both.example", &sts(), Some(ResultType::CertificateExpired));
     world.tally.flush().await;
     world.saw("both.example", &sts(), Some(ResultType::CertificateExpired));
-    world.saw("both.example", &PolicyFound::NoPolicyFound, Some(ResultType::StarttlsNotSupported));
+    world.saw("both.example", &PolicyFound::None, Some(ResultType::StartTlsNotSupported));
     world.tally.flush().await;
     world.run().await;
     assert!(world.mail().await.is_empty(), "the day is not over");
@@ -238,7 +234,7 @@ async fn what_could_not_be_told_is_told_later_and_the_rest_not_again() {
     let world = World::new().await;
     world.post.fails.store(true, std::sync::atomic::Ordering::Relaxed);
     for domain in ["both.example", "mail.example", "down.example"] {
-        world.saw(domain, &PolicyFound::NoPolicyFound, None);
+        world.saw(domain, &PolicyFound::None, None);
     }
     world.tally.flush().await;
     world.to_the_next_day();
@@ -266,7 +262,7 @@ async fn what_could_not_be_told_is_told_later_and_the_rest_not_again() {
 async fn a_day_is_given_up_after_its_time() {
     let world = World::new().await;
     world.post.fails.store(true, std::sync::atomic::Ordering::Relaxed);
-    world.saw("both.example", &PolicyFound::NoPolicyFound, None);
+    world.saw("both.example", &PolicyFound::None, None);
     world.tally.flush().await;
     world.to_the_next_day();
     for _ in 0..60 {
@@ -287,8 +283,11 @@ async fn counts_that_cannot_be_written_are_written_later() {
     let tally = TlsTally::new(tallies, Arc::clone(&world.clock) as Arc<dyn Clock>);
     let seen = TlsObservation {
         policy_domain: "both.example".parse().unwrap(),
-        policy: PolicyFound::NoPolicyFound,
-        failure: None,
+        policy: PolicyFound::None,
+        mx_host: String::new(),
+        sending_ip: None,
+        receiving_ip: None,
+        result: Ok(()),
     };
     faults.set(Mode::Always(Fate::Refused));
     tally.observe(seen.clone());
