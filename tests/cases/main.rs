@@ -33,3 +33,4 @@ mod roles_run_apart;
 mod signatures_verify_elsewhere;
 mod the_command_line_says_what_is_wrong;
 mod the_stages_run_as_functions;
+mod tls_policies_hold_from_end_to_end;
