@@ -37,4 +37,5 @@ mod scram_is_bound_to_its_tls;
 mod signatures_verify_elsewhere;
 mod the_command_line_says_what_is_wrong;
 mod the_stages_run_as_functions;
+mod tls_policies_hold_from_end_to_end;
 mod tokens_of_an_issuer_log_in;

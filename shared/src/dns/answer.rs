@@ -10,7 +10,7 @@ use std::time::Duration;
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::{DnsError, NetError, NoRecords};
 use hickory_resolver::proto::dnssec::Proof;
-use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::op::{Message, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 use crate::limits::dns::{CNAMES_MAX, NEGATIVE_TTL};
@@ -25,34 +25,14 @@ pub(super) fn read<T>(
     pick: impl Fn(&RData) -> Option<T>,
 ) -> Resolved<T> {
     match found {
-        Ok(lookup) => {
-            let answer = follow(asked, lookup.answers(), pick)?;
-            if answer.records.is_empty() {
-                // a CNAME that leads nowhere
-                return match (validated, lookup.message().response_code) {
-                    (true, _) => Err(ResolveError::Bogus("the records are those of other names".to_owned())),
-                    (false, code) => nothing(&answer.name, code, false, NEGATIVE_TTL),
-                };
-            }
-            // hickory looks for no proof that a wildcard applies where all authority is proved to be unsigned (RFC 4035 §5.3.4)
-            let authority = lookup.authorities();
-            if answer.secure && !authority.is_empty() && authority.iter().all(is_insecure) {
-                return Err(ResolveError::Bogus("the authority is that of another zone".to_owned()));
-            }
-            Ok(answer)
-        }
+        Ok(lookup) => found_records(asked, lookup.message(), validated, pick),
         Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
             let ttl = none.negative_ttl.map_or(NEGATIVE_TTL, |seconds| Duration::from_secs(seconds.into()));
             let secure = validated && is_denied(&none)?;
             nothing(&text(none.query.name()), none.response_code, secure, ttl)
         }
-        // what is denied by a proof that leaves room for unsigned names (RFC 5155 §6, opt-out)
         Err(NetError::Dns(DnsError::Nsec { response, proof: Proof::Insecure, .. })) => {
-            let answer = follow(asked, &response.answers, pick)?;
-            if answer.records.is_empty() {
-                return nothing(&answer.name, response.response_code, false, NEGATIVE_TTL);
-            }
-            Ok(Answer { secure: false, ..answer })
+            found_without_proof(asked, &response, pick)
         }
         Err(NetError::Dns(DnsError::ResponseCode(code))) => nothing(&text(asked), code, false, NEGATIVE_TTL),
         Err(error @ NetError::Dns(DnsError::DnssecBogus | DnsError::Nsec { .. })) => {
@@ -60,6 +40,42 @@ pub(super) fn read<T>(
         }
         Err(error) => Err(ResolveError::Temporary(error.to_string())),
     }
+}
+
+fn found_records<T>(
+    asked: &Name,
+    message: &Message,
+    validated: bool,
+    pick: impl Fn(&RData) -> Option<T>,
+) -> Resolved<T> {
+    let answer = follow(asked, &message.answers, pick)?;
+    if answer.records.is_empty() {
+        // a CNAME that leads nowhere
+        return if validated {
+            Err(ResolveError::Bogus("the records are those of other names".to_owned()))
+        } else {
+            nothing(&answer.name, message.response_code, false, NEGATIVE_TTL)
+        };
+    }
+    // hickory looks for no proof that a wildcard applies where all authority is proved to be unsigned (RFC 4035 §5.3.4)
+    let authority = &message.authorities;
+    if answer.secure && !authority.is_empty() && authority.iter().all(is_insecure) {
+        return Err(ResolveError::Bogus("the authority is that of another zone".to_owned()));
+    }
+    Ok(answer)
+}
+
+/// What is proved but for names that may be there without a signature (RFC 5155 §6, opt-out).
+fn found_without_proof<T>(
+    asked: &Name,
+    message: &Message,
+    pick: impl Fn(&RData) -> Option<T>,
+) -> Resolved<T> {
+    let answer = follow(asked, &message.answers, pick)?;
+    if answer.records.is_empty() {
+        return nothing(&answer.name, message.response_code, false, NEGATIVE_TTL);
+    }
+    Ok(Answer { secure: false, ..answer })
 }
 
 /// The records of `asked`, or of the name that its CNAMEs lead to. Secure only where each link is.
@@ -139,3 +155,6 @@ pub(super) fn text(name: &Name) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

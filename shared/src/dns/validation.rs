@@ -1,7 +1,7 @@
 //! Whether answers are validated: from which trust anchors, and what comes of a server that strips signatures.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
@@ -9,7 +9,6 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
 use hickory_resolver::proto::rr::{Name, RecordType};
-use tokio::sync::OnceCell;
 
 use super::{DnsSettings, DnsSetupError};
 
@@ -32,7 +31,7 @@ pub(super) struct Resolvers {
     validating: TokioResolver,
     validation: Validation,
     /// Whether signatures come and hold, once that is known.
-    signed: OnceCell<bool>,
+    signed: OnceLock<bool>,
 }
 
 /// What was found out is nothing: the servers gave no answer.
@@ -49,7 +48,7 @@ impl Resolvers {
             plain: build(settings, None)?,
             validating: build(settings, Some(trust_anchors(settings)?))?,
             validation,
-            signed: OnceCell::new(),
+            signed: OnceLock::new(),
         })
     }
 
@@ -67,22 +66,33 @@ impl Resolvers {
         if signed { (&self.validating, true) } else { (&self.plain, false) }
     }
 
+    /// Whether signatures come and hold. Whoever asks first finds out; nobody waits for another's question, which may get no answer.
     async fn are_signed(&self) -> Result<bool, NoAnswer> {
-        self.signed.get_or_try_init(|| self.probe()).await.copied()
+        if let Some(signed) = self.signed.get() {
+            return Ok(*signed);
+        }
+        let found = self.probe().await?;
+        if self.signed.set(found.is_ok()).is_ok()
+            && let Err(cause) = found
+        {
+            self.warn(&cause);
+        }
+        Ok(self.signed.get().copied().unwrap_or(true))
     }
 
-    /// Whether the root's SOA record, which everybody has and which is signed, comes with a signature that holds.
-    async fn probe(&self) -> Result<bool, NoAnswer> {
-        let cause = match self.validating.lookup(Name::root(), RecordType::SOA).await {
-            Ok(found) if found.answers().iter().any(|record| record.proof == Proof::Secure) => {
-                return Ok(true);
-            }
-            Ok(_) => "they are missing".to_owned(),
+    /// Asks for the root's SOA record, which everybody has and which is signed; an inner error is why its signature does not hold.
+    async fn probe(&self) -> Result<Result<(), String>, NoAnswer> {
+        match self.validating.lookup(Name::root(), RecordType::SOA).await {
+            Ok(found) if found.answers().iter().any(|record| record.proof == Proof::Secure) => Ok(Ok(())),
+            Ok(_) => Ok(Err("there is none".to_owned())),
             Err(NetError::Dns(
                 cause @ (DnsError::DnssecBogus | DnsError::Nsec { .. } | DnsError::NoRecordsFound(_)),
-            )) => cause.to_string(),
-            Err(_) => return Err(NoAnswer),
-        };
+            )) => Ok(Err(cause.to_string())),
+            Err(_) => Err(NoAnswer),
+        }
+    }
+
+    fn warn(&self, cause: &str) {
         match self.validation {
             Validation::Auto => tracing::error!(
                 cause,
@@ -94,7 +104,6 @@ impl Resolvers {
             ),
             Validation::Never => {}
         }
-        Ok(false)
     }
 }
 

@@ -7,7 +7,8 @@ use shared::port::Clock;
 use shared::system::SystemClock;
 use shared::testkit::ManualClock;
 use workers::deliver::{
-    ObserveTls, Observer, Outcome, PolicyFound, ResultType, Route, TlsObservation, Tried, TrustAnchors,
+    ObserveTls, Observer, Outcome, PolicyFound, ResultType, Route, TlsObservation, Transports, Tried,
+    TrustAnchors,
 };
 
 use crate::certificates::{Authority, Identity, all_was_sent_under_tls, nothing_was_sent};
@@ -66,6 +67,14 @@ impl Domain {
     async fn send(&self) -> Vec<Tried> {
         let message = self.world.message("x\r\n", &["a@example.org"]);
         self.world.attempt(&Route::Mx, vec![message]).await
+    }
+
+    /// The same by a process that goes on.
+    async fn send_by(&self, transports: &Transports) -> Vec<Tried> {
+        let message = self.world.message("x\r\n", &["a@example.org"]);
+        // puts the message into the spool
+        let _ = self.world.transports().await;
+        self.world.attempt_by(transports, &Route::Mx, vec![message]).await
     }
 
     fn results(&self) -> Vec<Result<(), ResultType>> {
@@ -192,11 +201,7 @@ async fn a_policy_is_fetched_anew_when_its_id_changes_or_it_is_a_day_old_and_not
     let identity = authority.issue(&["mx.example.org"], false);
     let domain = Domain::new(authority, &identity, &policy("enforce", "mx.example.org")).await;
     let transports = domain.world.transports().await;
-    let send = async || {
-        let message = domain.world.message("x\r\n", &["a@example.org"]);
-        let _ = domain.world.transports().await;
-        domain.world.attempt_by(&transports, &Route::Mx, vec![message]).await
-    };
+    let send = async || domain.send_by(&transports).await;
     for _ in 0..2 {
         is_delivered(&send().await, "(MTA-STS enforce)");
     }
@@ -209,6 +214,23 @@ async fn a_policy_is_fetched_anew_when_its_id_changes_or_it_is_a_day_old_and_not
     domain.site.answers("200 OK", "text/plain", "version: STSv1\nmode: none\nmax_age: 86400\n");
     is_delivered(&send().await, "(certificate not checked)");
     assert_eq!(domain.site.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn a_fetch_that_failed_is_not_tried_again_for_five_minutes() {
+    let authority = Authority::new();
+    let identity = authority.issue(&["mx.example.org"], false);
+    let domain = Domain::new(authority, &identity, &policy("enforce", "mx.example.org")).await;
+    domain.site.answers("503 Later", "text/plain", "");
+    let transports = domain.world.transports().await;
+    for _ in 0..2 {
+        is_delivered(&domain.send_by(&transports).await, "(certificate not checked)");
+    }
+    assert_eq!(domain.site.requests().len(), 1);
+    domain.site.answers("200 OK", "text/plain", &policy("enforce", "mx.example.org"));
+    domain.clock.advance(Duration::from_secs(300));
+    is_delivered(&domain.send_by(&transports).await, "(MTA-STS enforce)");
+    assert_eq!(domain.site.requests().len(), 2);
 }
 
 #[tokio::test]
