@@ -298,6 +298,7 @@ pub(super) fn transports(settings: &Settings, stores: &Stores, resolver: &Arc<dy
         resolver: Arc::clone(resolver),
         clock: Arc::clone(&stores.clock),
         ids: Arc::clone(&stores.ids),
+        secrets: Arc::new(SecretUrls::default()),
     };
     let settings = TransportSettings {
         hostname: settings.hostname.to_string(),

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use rustls::pki_types::CertificateDer;
 use shared::job::Delivery;
 use shared::mail::{ByMode, Domain, Reply, Timestamp};
-use shared::port::{Clock, Ids, Resolver, Spool};
+use shared::port::{Clock, Ids, Resolver, Secrets, Spool};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -16,9 +16,12 @@ use super::inbox::Inbox;
 use super::mx::Targets;
 use super::outcome::Failure;
 use super::pending::{Pending, Reporter};
+use super::pool::Pool;
 use super::smtp::tls::{Assurance, Tls};
-use super::smtp::{self, Desk, Packs};
-use super::{ClientLimits, Outcome, Route, Rule, Transport, Tried};
+use super::smtp::{self, Desk, Packs, Secrecy, Way};
+use super::{
+    ClientLimits, Outcome, Route, Rule, SmartHostTls, SmartHosts, Source, Sources, Transport, Tried,
+};
 
 /// How the transports behave.
 #[derive(Debug, Clone)]
@@ -33,6 +36,8 @@ pub struct TransportSettings {
     pub inbox: Option<PathBuf>,
     /// Who vouches for the certificates of servers, where they are verified.
     pub trust: TrustAnchors,
+    /// From where the mail of which tenants leaves; wherever the system chooses, where no source is theirs.
+    pub sources: Sources,
     /// Times, sizes and counts.
     pub limits: ClientLimits,
 }
@@ -55,6 +60,7 @@ impl Default for TransportSettings {
             allow_private_addresses: false,
             inbox: None,
             trust: TrustAnchors::default(),
+            sources: Sources::default(),
             limits: ClientLimits::default(),
         }
     }
@@ -71,6 +77,8 @@ pub struct TransportPorts {
     pub clock: Arc<dyn Clock>,
     /// Chance, to spread load among equal hosts.
     pub ids: Arc<dyn Ids>,
+    /// Who keeps the secrets of smart hosts that are in no file.
+    pub secrets: Arc<dyn Secrets>,
 }
 
 /// Every way a message can leave. Clones share what they hold.
@@ -79,6 +87,8 @@ pub struct Transports {
     settings: Arc<TransportSettings>,
     ports: TransportPorts,
     tls: Tls,
+    pool: Arc<Pool>,
+    secrecy: Secrecy,
     inbox: Option<Arc<Inbox>>,
     cut: CancellationToken,
 }
@@ -88,8 +98,16 @@ impl Transports {
     pub fn new(settings: TransportSettings, ports: TransportPorts) -> Self {
         let inbox = settings.inbox.clone().map(|folder| Arc::new(Inbox::new(folder)));
         let tls = Tls::new(settings.trust.clone());
+        let pool = Pool::new(settings.limits.clone(), Arc::clone(&ports.clock));
+        let secrecy = Secrecy::new(Arc::clone(&ports.secrets), Arc::clone(&ports.clock));
         let (settings, cut) = (Arc::new(settings), CancellationToken::new());
-        Self { settings, ports, tls, inbox, cut }
+        Self { settings, ports, tls, pool, secrecy, inbox, cut }
+    }
+
+    /// Takes leave of every server that a connection is kept to, and returns when that is done: before the process ends or is frozen. It
+    /// can be used again after that.
+    pub async fn close_kept(&self) {
+        self.pool.close().await;
     }
 
     /// Once `cut` is cancelled, no server is waited for any more: each has taken too long, and what was under way comes to what it
@@ -112,21 +130,19 @@ impl Transport for Transports {
             reporter: Reporter { tried, clock, route: rule.route.to_string() },
             until: now + self.settings.limits.call,
             cut: self.cut.clone(),
+            flight: VecDeque::new(),
         };
         let queue = deliveries.into_iter().map(|delivery| Pending::new(delivery, now));
         let (late, queue): (VecDeque<_>, VecDeque<_>) =
             queue.partition(|pending: &Pending<'_>| is_late(&pending.delivery, now));
         desk.reporter.fail(late, &Failure::DeliverByPassed, None).await;
         match rule.route {
-            Route::Mx | Route::SmartHost { .. } => {
-                // REQUIRETLS is of a message, and TLS of a session
-                let (required, plain): (VecDeque<_>, VecDeque<_>) =
-                    queue.into_iter().partition(|pending| pending.delivery.options.require_tls);
-                for (assurance, queue) in [(Assurance::Required, required), (Assurance::Opportunistic, plain)]
-                {
-                    self.send(rule.route, &domain, assurance, queue, &mut desk).await;
-                }
+            Route::Mx => self.send_apart(&domain, None, queue, &mut desk).await,
+            Route::SmartHost { host, port } => {
+                let relay = SmartHosts::only(host, *port);
+                self.send_apart(&domain, Some(&relay), queue, &mut desk).await;
             }
+            Route::SmartHosts(relay) => self.send_apart(&domain, Some(relay), queue, &mut desk).await,
             Route::Inbox => self.keep(queue, &mut desk).await,
             Route::Discard => discard(rule.pattern, queue, &desk).await,
         }
@@ -140,34 +156,68 @@ fn is_late(delivery: &Delivery, now: Timestamp) -> bool {
 }
 
 impl Transports {
-    /// Takes `queue` to the hosts of `domain`, or to the smart host.
-    async fn send<'a>(
+    /// Sends those apart that cannot share a session: REQUIRETLS is of a message, the source of a tenant, and both of a session.
+    async fn send_apart<'a>(
         &self,
-        route: &Route,
         domain: &Domain,
-        assurance: Assurance,
+        relay: Option<&SmartHosts>,
         queue: VecDeque<Pending<'a>>,
         desk: &mut Desk<'a>,
     ) {
-        if queue.is_empty() {
-            return;
+        let usual = relay.map_or(Assurance::Opportunistic, |relay| match relay.tls {
+            SmartHostTls::Verify => Assurance::Verified,
+            SmartHostTls::Require => Assurance::Encrypted,
+            SmartHostTls::May => Assurance::Opportunistic,
+            SmartHostTls::Off => Assurance::Clear,
+        });
+        let mut parts: Vec<(Assurance, Option<&Arc<Source>>, VecDeque<Pending<'a>>)> = Vec::new();
+        for pending in queue {
+            let assurance = if pending.delivery.options.require_tls { Assurance::Required } else { usual };
+            let source = self.settings.sources.of(&pending.delivery.tenant);
+            let part = parts.iter_mut().find(|(known, from, _)| (*known, *from) == (assurance, source));
+            match part {
+                Some((.., part)) => part.push_back(pending),
+                None => parts.push((assurance, source, VecDeque::from([pending]))),
+            }
         }
-        let targets = match route {
-            Route::SmartHost { host, port } => {
-                Ok(Targets::of_smart_host(&self.settings, &self.ports, host, *port))
-            }
-            Route::Mx | Route::Inbox | Route::Discard => {
-                Targets::of_domain(&self.settings, &self.ports, domain).await
-            }
+        // what asks for most goes first
+        parts.sort_by_key(|(assurance, ..)| *assurance != Assurance::Required);
+        for (assurance, source, queue) in parts {
+            let way = Way {
+                settings: &self.settings,
+                pool: &self.pool,
+                tls: &self.tls,
+                secrecy: &self.secrecy,
+                ids: &*self.ports.ids,
+                assurance,
+                source: source.map(|source| &**source),
+                relay,
+            };
+            self.send(&way, domain, queue, desk).await;
+        }
+    }
+
+    /// Takes `queue` to the hosts of `domain`, or to the smart hosts.
+    async fn send<'a>(
+        &self,
+        way: &Way<'_>,
+        domain: &Domain,
+        queue: VecDeque<Pending<'a>>,
+        desk: &mut Desk<'a>,
+    ) {
+        let targets = match way.relay {
+            Some(relay) => Ok(Targets::of_smart_hosts(&self.settings, &self.ports, relay)),
+            None => Targets::of_domain(&self.settings, &self.ports, domain).await,
         };
         match targets {
-            Ok(targets) if assurance == Assurance::Required && !targets.are_authentic() => {
+            Ok(targets) if way.assurance == Assurance::Required && !targets.are_authentic() => {
                 let why = "DNSSEC does not prove the MX records of the recipient's domain".to_owned();
                 desk.reporter.fail(queue, &Failure::NeedsRequireTls(why), None).await;
             }
             // a future of many layers: on the heap, so that whoever waits for it stays small
             Ok(targets) => {
-                Box::pin(smtp::deliver(&self.settings, (&self.tls, assurance), targets, queue, desk)).await;
+                let targets = targets.from_source(way.source);
+                Box::pin(smtp::deliver(way, targets, queue, desk)).await;
             }
             Err(failure) => desk.reporter.fail(queue, &failure, None).await,
         }

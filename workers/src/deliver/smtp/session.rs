@@ -1,20 +1,26 @@
-//! A session: greeting, EHLO or HELO, STARTTLS; and then as many transactions as it is good for.
+//! A session: greeting, EHLO or HELO, STARTTLS, AUTH; and then as many transactions as it is good for.
+
+use std::sync::Arc;
 
 use shared::mail::Domain;
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
+use super::Way;
 use super::capabilities::Capabilities;
 use super::connection::Connection;
+use super::dial::Dialer;
 use super::reply::RawReply;
-use super::tls::{Assurance, Connector, Tls};
+use super::tls::{Assurance, Connector};
 use crate::deliver::TransportSettings;
 use crate::deliver::mx::Target;
 use crate::deliver::outcome::{Failure, Step, judge};
 use crate::deliver::pending::Peer;
+use crate::deliver::pool::Slot;
 
 /// A server that is ready for MAIL.
-pub(crate) struct Session<'a> {
-    pub(super) settings: &'a TransportSettings,
+pub(crate) struct Session {
+    pub(super) settings: Arc<TransportSettings>,
     pub(super) connection: Connection,
     pub(super) offered: Capabilities,
     pub(super) peer: Peer,
@@ -26,55 +32,77 @@ pub(crate) struct Session<'a> {
     pub(super) dirty: bool,
     /// Whether QUIT has been said.
     pub(super) quit: bool,
+    /// Whether it was kept, and nothing that it was asked since has been answered: it may have been gone all the while.
+    pub(super) unheard: bool,
+    /// The name that we go by here.
+    hello: String,
+    _slot: Slot,
     /// The domains of the recipients so far, where the server bounds them.
     pub(super) domains: Vec<Domain>,
 }
 
 /// How far an opening came.
-enum Opened<'a> {
-    Ready(Box<Session<'a>>),
+enum Opened {
+    Ready(Box<Session>),
     /// TLS was offered and did not come about; the connection is gone.
     NoTls(Failure),
 }
 
-impl<'a> Session<'a> {
-    /// Opens a session with `target`: under TLS where that works, and else in clear text unless more is required.
+impl Session {
+    /// Opens a session over `tcp`, a connection to `target`: under TLS where that works, and else in clear text, over another connection,
+    /// unless more is required.
     pub(crate) async fn open(
-        settings: &'a TransportSettings,
-        (tls, assurance): (&Tls, Assurance),
+        way: &Way<'_>,
+        dialer: &Dialer<'_>,
         target: &Target,
-        cut: &CancellationToken,
+        tcp: TcpStream,
     ) -> Result<Self, Failure> {
-        let connector = tls.connector(assurance).await?;
-        match Self::greet(settings, Some((&connector, assurance)), target, cut).await? {
-            Opened::Ready(session) => return Ok(*session),
-            Opened::NoTls(failure) if assurance == Assurance::Required => return Err(failure),
-            Opened::NoTls(_) => {}
-        }
-        match Self::greet(settings, None, target, cut).await? {
-            Opened::Ready(session) => Ok(*session),
+        let assurance = way.assurance;
+        let connector = way.tls.connector(assurance).await?;
+        let tls = (assurance != Assurance::Clear).then_some(&connector);
+        let opened = match Self::greet(way, tls, dialer.cut, target, tcp).await? {
+            Opened::NoTls(failure) if assurance != Assurance::Opportunistic => return Err(failure),
+            Opened::NoTls(_) => {
+                let tcp = dialer.connect(target).await?;
+                Self::greet(way, None, dialer.cut, target, tcp).await?
+            }
+            ready @ Opened::Ready(_) => ready,
+        };
+        match opened {
+            Opened::Ready(mut session) => {
+                if let Some(login) = way.relay.and_then(|relay| relay.login.as_ref()) {
+                    session.authenticate(login, way).await?;
+                }
+                Ok(*session)
+            }
             Opened::NoTls(failure) => Err(failure),
         }
     }
 
     async fn greet(
-        settings: &'a TransportSettings,
-        tls: Option<(&Connector, Assurance)>,
-        target: &Target,
+        way: &Way<'_>,
+        tls: Option<&Connector>,
         cut: &CancellationToken,
-    ) -> Result<Opened<'a>, Failure> {
-        let limits = &settings.limits;
-        let connection = Connection::open(target, limits, cut).await?;
-        let peer = Peer { target: target.clone(), tls: None };
-        let mut session = Self::new(settings, connection, peer);
+        target: &Target,
+        tcp: TcpStream,
+    ) -> Result<Opened, Failure> {
+        let limits = &way.settings.limits;
+        let assurance = way.assurance;
+        let mut session = Self::new(way, Connection::new(tcp, limits, cut), target);
+        let implicit = way.relay.is_some_and(|relay| relay.implicit_tls);
+        if let (true, Some(tls)) = (implicit, tls) {
+            session = match session.secure(tls, target).await {
+                Ok(session) => session,
+                Err(failure) => return Ok(Opened::NoTls(failure)),
+            };
+        }
         session.awaited(Step::Greeting).await?;
         session.hello().await?;
-        let Some((tls, assurance)) = tls else {
+        let Some(tls) = tls.filter(|_| !implicit) else {
             return Ok(Opened::Ready(Box::new(session)));
         };
         if !session.offered.starttls {
-            return session
-                .in_clear(assurance, Failure::NeedsRequireTls("the server offers no TLS".to_owned()));
+            return session.in_clear(assurance, lacking(assurance, "the server offers no TLS"));
         }
         session.say(Step::StartTls, b"STARTTLS\r\n").await?;
         let reply = session.reply(Step::StartTls).await?;
@@ -83,18 +111,10 @@ impl<'a> Session<'a> {
             metrics::counter!("spoolway_deliver_tls_total", "result" => "refused").increment(1);
             return session.in_clear(assurance, Failure::Refused(Step::StartTls, reply));
         }
-        match session.connection.secure(tls, target, limits).await {
-            Ok((connection, description)) => {
-                metrics::counter!("spoolway_deliver_tls_total", "result" => "secured").increment(1);
-                session.connection = connection;
-                session.peer.tls = Some(description);
-            }
-            Err(failure) => {
-                metrics::counter!("spoolway_deliver_tls_total", "result" => "failed").increment(1);
-                tracing::debug!(host = %target.host, peer = %target.address, ?failure, "no TLS");
-                return Ok(Opened::NoTls(failure));
-            }
-        }
+        let mut session = match session.secure(tls, target).await {
+            Ok(session) => session,
+            Err(failure) => return Ok(Opened::NoTls(failure)),
+        };
         // what was offered in clear text no longer counts (RFC 3207 §4.2)
         match session.hello().await {
             Ok(()) if assurance == Assurance::Required && !session.offered.require_tls => {
@@ -107,32 +127,79 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn new(settings: &'a TransportSettings, connection: Connection, peer: Peer) -> Self {
+    /// The same session under TLS.
+    async fn secure(self, tls: &Connector, target: &Target) -> Result<Self, Failure> {
+        match self.connection.secure(tls, target, &self.settings.limits).await {
+            Ok((connection, description)) => {
+                metrics::counter!("spoolway_deliver_tls_total", "result" => "secured").increment(1);
+                let peer = Peer { tls: Some(description), ..self.peer };
+                Ok(Self { connection, peer, ..self })
+            }
+            Err(failure) => {
+                metrics::counter!("spoolway_deliver_tls_total", "result" => "failed").increment(1);
+                tracing::debug!(host = %target.host, peer = %target.address, ?failure, "no TLS");
+                Err(failure)
+            }
+        }
+    }
+
+    fn new(way: &Way<'_>, connection: Connection, target: &Target) -> Self {
+        let source = way.source.map(|source| source.name.clone()).zip(connection.local());
+        let own = way.source.and_then(|source| source.helo.as_ref());
         Self {
-            settings,
+            settings: Arc::clone(way.settings),
             connection,
             offered: Capabilities::default(),
-            peer,
+            peer: Peer { target: target.clone(), tls: None, source },
             begun: 0,
             ended: 0,
             dirty: false,
             quit: false,
             domains: Vec::new(),
+            unheard: false,
+            hello: own.unwrap_or(&way.settings.hostname).clone(),
+            _slot: way.pool.open(),
         }
     }
 
+    /// The name of its server.
+    pub(crate) fn host(&self) -> &str {
+        &self.peer.target.host
+    }
+
+    /// Whether it is in order, and nothing has come that was not asked for.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        self.connection.is_quiet()
+    }
+
+    /// Whether it may be kept for another message.
+    pub(super) fn is_worth_keeping(&self) -> bool {
+        !self.quit && !self.settings.limits.keep.is_zero() && self.has_room()
+    }
+
+    /// Makes ready to wait for the next message.
+    pub(crate) fn rest(&mut self) {
+        (self.ended, self.unheard) = (0, true);
+        self.connection.shrink();
+    }
+
+    /// Goes on after a rest, for a call that ends with `cut`.
+    pub(super) fn wake(&mut self, cut: &CancellationToken) {
+        self.connection.cut_by(cut);
+    }
+
     /// A session without TLS, unless that is required: then it is the `failure`.
-    fn in_clear(self, assurance: Assurance, failure: Failure) -> Result<Opened<'a>, Failure> {
+    fn in_clear(self, assurance: Assurance, failure: Failure) -> Result<Opened, Failure> {
         match assurance {
-            Assurance::Opportunistic => Ok(Opened::Ready(Box::new(self))),
-            Assurance::Required => Err(failure),
+            Assurance::Clear | Assurance::Opportunistic => Ok(Opened::Ready(Box::new(self))),
+            Assurance::Encrypted | Assurance::Verified | Assurance::Required => Err(failure),
         }
     }
 
     /// EHLO, or HELO with a server that does not know it (RFC 5321 §3.2, §4.1.1.1).
     async fn hello(&mut self) -> Result<(), Failure> {
         self.offered = Capabilities::default();
-        let name = &self.settings.hostname;
+        let name = self.hello.clone();
         self.say(Step::Hello, format!("EHLO {name}\r\n").as_bytes()).await?;
         let reply = self.reply(Step::Hello).await?;
         match reply.code {
@@ -162,10 +229,15 @@ impl<'a> Session<'a> {
     }
 
     /// Sends a command by itself.
-    async fn say(&mut self, step: Step, command: &[u8]) -> Result<(), Failure> {
-        tracing::debug!(commands = %command.escape_ascii(), "sent");
+    pub(super) async fn say_secret(&mut self, step: Step, command: &[u8]) -> Result<(), Failure> {
         self.connection.out.extend_from_slice(command);
         self.flush(step).await
+    }
+
+    /// The same, and shows it in the log.
+    async fn say(&mut self, step: Step, command: &[u8]) -> Result<(), Failure> {
+        tracing::debug!(commands = %command.escape_ascii(), "sent");
+        self.say_secret(step, command).await
     }
 
     /// Sends what was written.
@@ -176,6 +248,7 @@ impl<'a> Session<'a> {
             Step::Greeting
             | Step::Hello
             | Step::StartTls
+            | Step::Auth
             | Step::Reset
             | Step::Mail
             | Step::Recipient
@@ -189,19 +262,22 @@ impl<'a> Session<'a> {
         let limits = &self.settings.limits;
         let limit = match step {
             Step::Greeting => limits.greeting,
-            Step::Hello | Step::StartTls | Step::Reset => limits.command,
+            Step::Hello | Step::StartTls | Step::Auth | Step::Reset => limits.command,
             Step::Mail => limits.mail,
             Step::Recipient => limits.recipient,
             Step::Data => limits.data,
             Step::Content => limits.quit,
             Step::End => limits.end,
         };
-        self.connection.reply(step, limit).await
+        let reply = self.connection.reply(step, limit).await?;
+        // with 421 a server closes (RFC 5321 §3.8), whatever it was asked
+        self.unheard &= reply.code == 421;
+        Ok(reply)
     }
 
     /// Takes leave. The reply decides nothing, so it is not waited for long: but long enough that a server that answers does
     /// not find the connection reset.
-    pub(super) async fn leave(mut self) {
+    pub(crate) async fn leave(mut self) {
         if !self.quit {
             self.connection.out.extend_from_slice(b"QUIT\r\n");
             if self.connection.flush(Step::Hello, self.settings.limits.quit).await.is_err() {
@@ -209,5 +285,15 @@ impl<'a> Session<'a> {
             }
         }
         let _ = self.connection.reply(Step::Hello, self.settings.limits.quit).await;
+    }
+}
+
+/// What a server without TLS comes to, where that is needed: for the message, or for the operator who asked for it.
+fn lacking(assurance: Assurance, why: &str) -> Failure {
+    match assurance {
+        Assurance::Required => Failure::NeedsRequireTls(why.to_owned()),
+        Assurance::Clear | Assurance::Opportunistic | Assurance::Encrypted | Assurance::Verified => {
+            Failure::Handshake(why.to_owned())
+        }
     }
 }

@@ -21,8 +21,14 @@ use crate::deliver::outcome::Failure;
 /// How sure a session must be of its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Assurance {
+    /// No TLS, by the operator's word.
+    Clear,
     /// TLS where it can be had, whoever is at the other end.
     Opportunistic,
+    /// TLS, whoever is at the other end.
+    Encrypted,
+    /// TLS with a server that proves its name.
+    Verified,
     /// REQUIRETLS (RFC 8689 §4.2.1): TLS with a server that proves its name and offers the same for the next hop.
     Required,
 }
@@ -52,8 +58,10 @@ impl Tls {
 
     pub(crate) async fn connector(&self, assurance: Assurance) -> Result<Connector, Failure> {
         match assurance {
-            Assurance::Opportunistic => Ok(self.opportunistic.clone()),
-            Assurance::Required => {
+            Assurance::Clear | Assurance::Opportunistic | Assurance::Encrypted => {
+                Ok(self.opportunistic.clone())
+            }
+            Assurance::Verified | Assurance::Required => {
                 self.verified.get_or_try_init(|| verified(self.trust.clone())).await.cloned()
             }
         }

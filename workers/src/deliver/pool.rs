@@ -1,0 +1,170 @@
+//! Sessions that are kept for the next message to their site, whoever brings it: of another group, another job, another domain.
+//!
+//! Only sessions that ended clean are kept, and each is looked at before it is used again. What waits here is bounded, and closed with
+//! QUIT soon.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use shared::mail::Timestamp;
+use shared::port::Clock;
+use tokio_util::task::TaskTracker;
+
+use super::smtp::Session;
+use super::smtp::tls::Assurance;
+use super::{ClientLimits, Site};
+
+/// What sessions must have in common for one to stand in for another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) site: Site,
+    /// The name of the source it is made from.
+    pub(super) source: Option<String>,
+    /// How sure it is of its server. That of one host of the site says nothing of another's, so a host is part of the key too.
+    pub(super) assurance: Assurance,
+}
+
+/// The sessions of a process that wait.
+pub(super) struct Pool {
+    limits: ClientLimits,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+    /// Sessions that are open, here or in use.
+    open: Arc<AtomicUsize>,
+    /// Sessions that are taking leave.
+    leaving: TaskTracker,
+}
+
+#[derive(Default)]
+struct State {
+    /// In the order of their coming.
+    kept: VecDeque<Kept>,
+    /// Whether somebody closes those that have waited long enough.
+    tended: bool,
+}
+
+struct Kept {
+    key: Key,
+    session: Session,
+    since: Timestamp,
+}
+
+/// Counts a session for as long as it is open.
+pub(super) struct Slot(Arc<AtomicUsize>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Pool {
+    pub(super) fn new(limits: ClientLimits, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let (state, open, leaving) = (Mutex::default(), Arc::default(), TaskTracker::new());
+        Arc::new(Self { limits, clock, state, open, leaving })
+    }
+
+    /// A session of `key` that is good for another message, with the first of `hosts` that has one.
+    pub(super) fn take(&self, key: &Key, hosts: &[String]) -> Option<Session> {
+        loop {
+            let mut session = self.find(key, hosts)?;
+            if session.is_quiet() {
+                count("reused");
+                return Some(session);
+            }
+            // it closed, or said that it will (RFC 5321 §3.8): nothing was under way
+            count("gone");
+        }
+    }
+
+    fn find(&self, key: &Key, hosts: &[String]) -> Option<Session> {
+        let mut state = self.lock();
+        let now = self.clock.now();
+        let rank = |kept: &Kept| hosts.iter().position(|host| host == kept.session.host());
+        // the one that waited least is the likeliest to be there still
+        let fits = state
+            .kept
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(|(_, kept)| kept.key == *key && now.since(kept.since) < self.limits.keep);
+        let (at, _) = fits.filter_map(|(at, kept)| Some((at, rank(kept)?))).min_by_key(|(_, rank)| *rank)?;
+        state.kept.remove(at).map(|kept| kept.session)
+    }
+
+    /// Keeps `session` until somebody takes it, or it has waited long enough.
+    pub(super) fn keep(self: &Arc<Self>, key: Key, mut session: Session) {
+        session.rest();
+        let mut state = self.lock();
+        let of_site = |kept: &Kept| kept.key.site == key.site;
+        if state.kept.iter().filter(|kept| of_site(kept)).count() >= self.limits.kept_per_site {
+            let oldest = state.kept.iter().position(of_site);
+            self.part(oldest.and_then(|at| state.kept.remove(at)));
+        }
+        if state.kept.len() >= self.limits.kept {
+            self.part(state.kept.pop_front());
+        }
+        state.kept.push_back(Kept { key, session, since: self.clock.now() });
+        if !std::mem::replace(&mut state.tended, true) {
+            let (pool, clock) = (Arc::downgrade(self), Arc::clone(&self.clock));
+            tokio::spawn(tend(pool, clock));
+        }
+    }
+
+    /// Makes room for a session that is to be opened.
+    pub(super) fn open(&self) -> Slot {
+        if self.open.fetch_add(1, Ordering::Relaxed) >= self.limits.connections {
+            let oldest = self.lock().kept.pop_front();
+            self.part(oldest);
+        }
+        Slot(Arc::clone(&self.open))
+    }
+
+    /// Closes every session that waits; returns once they are gone.
+    pub(super) async fn close(&self) {
+        let all = std::mem::take(&mut self.lock().kept);
+        self.part(all);
+        self.leaving.close();
+        self.leaving.wait().await;
+        self.leaving.reopen();
+    }
+
+    /// Says QUIT on each, and waits for none.
+    fn part(&self, sessions: impl IntoIterator<Item = Kept>) {
+        for kept in sessions {
+            count("closed");
+            self.leaving.spawn(kept.session.leave());
+        }
+    }
+
+    /// Closes those that have waited long enough; how long until the next one will have, if there is one.
+    fn close_idle(&self) -> Option<std::time::Duration> {
+        let mut state = self.lock();
+        let now = self.clock.now();
+        while let Some(first) = state.kept.front() {
+            let waited = now.since(first.since);
+            if waited < self.limits.keep {
+                return Some(self.limits.keep - waited);
+            }
+            self.part(state.kept.pop_front());
+        }
+        state.tended = false;
+        None
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Closes sessions as their time comes, until none is left.
+async fn tend(pool: Weak<Pool>, clock: Arc<dyn Clock>) {
+    while let Some(wait) = pool.upgrade().and_then(|pool| pool.close_idle()) {
+        clock.sleep(wait).await;
+    }
+}
+
+fn count(result: &'static str) {
+    metrics::counter!("spoolway_deliver_kept_connections_total", "result" => result).increment(1);
+}
