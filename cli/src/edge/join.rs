@@ -227,9 +227,11 @@ fn poll_deliver(settings: &Settings, stores: &Stores, resolver: &Arc<dyn Resolve
     let (settings, ports) = (deliver_settings(settings)?, deliver_ports(stores));
     let (outbound, clock, ids) =
         (Arc::clone(&stores.outbound), Arc::clone(&stores.clock), Arc::clone(&stores.ids));
-    Ok(part(move |drain: CancellationToken| {
+    Ok(part(move |drain: CancellationToken| async move {
+        let kept = Arc::clone(&transports);
         let stage = Deliver::new(settings, ports, transports).drained_by(drain.clone());
-        Poller::new(outbound, Arc::new(stage), clock, ids, PollSettings::default()).run(drain)
+        Poller::new(outbound, Arc::new(stage), clock, ids, PollSettings::default()).run(drain).await;
+        kept.close_kept().await;
     }))
 }
 

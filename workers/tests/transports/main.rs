@@ -6,6 +6,7 @@
 mod a_bad_server_costs_only_its_own_mail;
 mod a_process_that_must_end_waits_for_no_server;
 mod chunks_carry_what_data_cannot;
+mod connections_are_kept_for_the_site;
 mod extensions_are_used_as_offered;
 mod hosts_are_found_as_rfc_5321_says;
 mod limits_of_a_server_are_kept_to;
