@@ -13,7 +13,8 @@ use shared::system::{SystemClock, SystemIds};
 use shared::wire::{self, Needs, SecretUrls, StoreUrls, WireError};
 use tokio_util::sync::CancellationToken;
 use workers::deliver::{
-    Deliver, DeliverPorts, DeliverSettings, Route, Routes, TransportPorts, TransportSettings, Transports,
+    Deliver, DeliverPorts, DeliverSettings, Route, Routes, Sources, TransportPorts, TransportSettings,
+    Transports,
 };
 use workers::poll::{PollSettings, Poller};
 use workers::prepare::{Prepare, PreparePorts, PrepareSettings};
@@ -307,7 +308,8 @@ pub(super) fn transports(settings: &Settings, stores: &Stores, resolver: &Arc<dy
         port: settings.deliver.port,
         allow_private_addresses: settings.deliver.allow_private_addresses,
         inbox: Some(settings.inbox.clone()),
-        limits: settings.deliver.timeouts.limits(),
+        sources: Sources::new(settings.sources.clone()),
+        limits: settings.deliver.limits(),
         ..TransportSettings::default()
     };
     Transports::new(settings, ports)

@@ -137,6 +137,11 @@ pub(super) async fn deliver<'a>(
 }
 
 impl Way<'_> {
+    /// Whether TLS is spoken from the first octet.
+    fn is_tls_from_start(&self) -> bool {
+        self.relay.is_some_and(|relay| relay.implicit_tls)
+    }
+
     /// A session: one that was kept, or a new one with the first of `targets` that has one to give.
     async fn session(
         &self,

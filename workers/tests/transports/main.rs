@@ -5,13 +5,18 @@
 
 mod a_bad_server_costs_only_its_own_mail;
 mod a_process_that_must_end_waits_for_no_server;
+mod addresses_of_a_host_race;
 mod chunks_carry_what_data_cannot;
 mod connections_are_kept_for_the_site;
+mod each_tenant_leaves_from_its_source;
 mod extensions_are_used_as_offered;
 mod hosts_are_found_as_rfc_5321_says;
 mod limits_of_a_server_are_kept_to;
+mod messages_go_out_ahead_of_their_replies;
 mod requiretls_goes_all_the_way_or_back;
 mod several_messages_share_a_connection;
+mod smart_hosts_are_told_who_we_are;
+mod smart_hosts_stand_in_for_each_other;
 mod the_inbox_holds_one_file_a_message;
 mod the_wishes_of_a_sender_go_along;
 mod tls_is_used_where_it_can_be_had;

@@ -61,7 +61,9 @@ impl Session {
         let connector = way.tls.connector(assurance).await?;
         let tls = (assurance != Assurance::Clear).then_some(&connector);
         let opened = match Self::greet(way, tls, dialer.cut, target, tcp).await? {
-            Opened::NoTls(failure) if assurance != Assurance::Opportunistic => return Err(failure),
+            Opened::NoTls(failure) if assurance != Assurance::Opportunistic || way.is_tls_from_start() => {
+                return Err(blame(assurance, failure));
+            }
             Opened::NoTls(_) => {
                 let tcp = dialer.connect(target).await?;
                 Self::greet(way, None, dialer.cut, target, tcp).await?
@@ -89,7 +91,7 @@ impl Session {
         let limits = &way.settings.limits;
         let assurance = way.assurance;
         let mut session = Self::new(way, Connection::new(tcp, limits, cut), target);
-        let implicit = way.relay.is_some_and(|relay| relay.implicit_tls);
+        let implicit = way.is_tls_from_start();
         if let (true, Some(tls)) = (implicit, tls) {
             session = match session.secure(tls, target).await {
                 Ok(session) => session,
@@ -102,7 +104,8 @@ impl Session {
             return Ok(Opened::Ready(Box::new(session)));
         };
         if !session.offered.starttls {
-            return session.in_clear(assurance, lacking(assurance, "the server offers no TLS"));
+            return session
+                .in_clear(assurance, Failure::NeedsRequireTls("the server offers no TLS".to_owned()));
         }
         session.say(Step::StartTls, b"STARTTLS\r\n").await?;
         let reply = session.reply(Step::StartTls).await?;
@@ -192,7 +195,9 @@ impl Session {
     fn in_clear(self, assurance: Assurance, failure: Failure) -> Result<Opened, Failure> {
         match assurance {
             Assurance::Clear | Assurance::Opportunistic => Ok(Opened::Ready(Box::new(self))),
-            Assurance::Encrypted | Assurance::Verified | Assurance::Required => Err(failure),
+            Assurance::Encrypted | Assurance::Verified | Assurance::Required => {
+                Err(blame(assurance, failure))
+            }
         }
     }
 
@@ -288,12 +293,10 @@ impl Session {
     }
 }
 
-/// What a server without TLS comes to, where that is needed: for the message, or for the operator who asked for it.
-fn lacking(assurance: Assurance, why: &str) -> Failure {
-    match assurance {
-        Assurance::Required => Failure::NeedsRequireTls(why.to_owned()),
-        Assurance::Clear | Assurance::Opportunistic | Assurance::Encrypted | Assurance::Verified => {
-            Failure::Handshake(why.to_owned())
-        }
+/// What is wrong with a server's TLS, as a fault that a message has, or as the operator's who asked for it and can put it right.
+fn blame(assurance: Assurance, failure: Failure) -> Failure {
+    match failure {
+        Failure::NeedsRequireTls(why) if assurance != Assurance::Required => Failure::Handshake(why),
+        failure => failure,
     }
 }
