@@ -136,8 +136,8 @@ impl<'a> Targets<'a> {
         self
     }
 
-    /// Only the addresses that can be connected to from `source`.
-    pub(super) fn from_source(mut self, source: Option<&'a Source>) -> Self {
+    /// The same, but for the addresses that cannot be connected to from `source`.
+    pub(super) fn reached_from(mut self, source: Option<&'a Source>) -> Self {
         self.source = source;
         self
     }

@@ -170,19 +170,19 @@ impl Transports {
             SmartHostTls::May => Assurance::Opportunistic,
             SmartHostTls::Off => Assurance::Clear,
         });
-        let mut parts: Vec<(Assurance, Option<&Arc<Source>>, VecDeque<Pending<'a>>)> = Vec::new();
+        type Terms<'t> = (Assurance, Option<&'t Arc<Source>>);
+        let mut parts: Vec<(Terms<'_>, VecDeque<Pending<'a>>)> = Vec::new();
         for pending in queue {
             let assurance = if pending.delivery.options.require_tls { Assurance::Required } else { usual };
-            let source = self.settings.sources.of(&pending.delivery.tenant);
-            let part = parts.iter_mut().find(|(known, from, _)| (*known, *from) == (assurance, source));
-            match part {
-                Some((.., part)) => part.push_back(pending),
-                None => parts.push((assurance, source, VecDeque::from([pending]))),
+            let terms = (assurance, self.settings.sources.of(&pending.delivery.tenant));
+            match parts.iter_mut().find(|(known, _)| *known == terms) {
+                Some((_, part)) => part.push_back(pending),
+                None => parts.push((terms, VecDeque::from([pending]))),
             }
         }
         // what asks for most goes first
-        parts.sort_by_key(|(assurance, ..)| *assurance != Assurance::Required);
-        for (assurance, source, queue) in parts {
+        parts.sort_by_key(|((assurance, _), _)| *assurance != Assurance::Required);
+        for ((assurance, source), queue) in parts {
             let way = Way {
                 settings: &self.settings,
                 pool: &self.pool,
@@ -216,7 +216,7 @@ impl Transports {
             }
             // a future of many layers: on the heap, so that whoever waits for it stays small
             Ok(targets) => {
-                let targets = targets.from_source(way.source);
+                let targets = targets.reached_from(way.source);
                 Box::pin(smtp::deliver(way, targets, queue, desk)).await;
             }
             Err(failure) => desk.reporter.fail(queue, &failure, None).await,

@@ -1,5 +1,6 @@
 //! The client's side of SCRAM-SHA-256 (RFC 5802, RFC 7677), without channel binding: what is said, without I/O.
 
+use std::borrow::Cow;
 use std::num::NonZeroU32;
 
 use aws_lc_rs::{constant_time, digest, hmac, pbkdf2};
@@ -32,7 +33,7 @@ struct ServerFirst<'a> {
 impl Scram {
     pub(super) fn new(name: &str, nonce: &[u8]) -> Self {
         let nonce = BASE64_STANDARD.encode(nonce);
-        let name = saslprep(name).map_or(name.to_owned(), |name| name.into_owned());
+        let name = saslprep(name).map_or(name.to_owned(), Cow::into_owned);
         let name = name.replace('=', "=3D").replace(',', "=2C");
         Self { first_bare: format!("n={name},r={nonce}"), nonce, signature: None, proved: false }
     }
