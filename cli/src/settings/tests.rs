@@ -41,8 +41,7 @@ fn the_example_lists_every_key_with_its_default() {
     settings.xclient_networks.clear();
     settings.checks.dnsbls.clear();
     settings.dns_servers.clear();
-    settings.auth.issuers.clear();
-    settings.sources.clear();
+    (settings.auth.issuers, settings.sources) = (Vec::new(), Vec::new());
     settings.routes.retain(|(pattern, _)| pattern == "*");
     (settings.http, settings.log.format) = (None, None);
     settings.stores =

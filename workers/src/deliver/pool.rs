@@ -19,6 +19,8 @@ use super::{ClientLimits, Site};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) site: Site,
+    /// The name of the smart-host route: of two to the same hosts, each has a login of its own.
+    pub(super) relay: Option<String>,
     /// The name of the source it is made from.
     pub(super) source: Option<String>,
     /// How sure it is of its server. That of one host of the site says nothing of another's, so a host is part of the key too.

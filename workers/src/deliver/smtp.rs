@@ -79,6 +79,7 @@ pub(super) async fn deliver<'a>(
     let mut course = Course::default();
     let key = Key {
         site: targets.site().clone(),
+        relay: way.relay.map(|relay| relay.name.clone()),
         source: way.source.map(|source| source.name.clone()),
         assurance: way.assurance,
     };
@@ -112,7 +113,9 @@ pub(super) async fn deliver<'a>(
             End::Finished => {
                 course.peer = Some(session.peer.clone());
                 targets.again(target);
-                way.put_away(&key, session).await;
+                // where something is left, it is one that this session cannot have
+                let is_done = queue.is_empty();
+                way.put_away(&key, session, is_done).await;
                 continue;
             }
             // it got somewhere, so the host works: some take only a few messages over one connection
@@ -182,8 +185,8 @@ impl Way<'_> {
     }
 
     /// Keeps a session that is good for more, and takes leave of any other.
-    async fn put_away(&self, key: &Key, session: Session) {
-        if session.is_worth_keeping() {
+    async fn put_away(&self, key: &Key, session: Session, is_done: bool) {
+        if is_done && session.is_worth_keeping() {
             self.pool.keep(key.clone(), session);
         } else {
             session.leave().await;

@@ -180,6 +180,19 @@ async fn what_was_refused_last_is_taken_back_by_whoever_comes_next() {
 }
 
 #[tokio::test]
+async fn a_server_that_bounds_the_domains_of_a_session_gets_another_one_for_the_next() {
+    let server = Server::start(&["PIPELINING", "CHUNKING", "LIMITS RCPTDOMAINMAX=1"], |_| None).await;
+    let world = keeping(0, LONG);
+    let domains = ["one.example", "one.example", "two.example", "one.example"];
+    let messages = domains.map(|domain| world.message("x\r\n", &[&format!("a@{domain}")]));
+    let transports = world.transports().await;
+    for message in messages {
+        assert!(all_delivered(&send(&transports, &smart_host(server.port()), vec![message]).await));
+    }
+    assert_eq!((server.seen().connections, server.seen().contents.len()), (3, 4));
+}
+
+#[tokio::test]
 async fn one_that_waits_too_long_is_closed_with_quit() {
     let server = Server::start(PIPELINING, |_| None).await;
     let world = keeping(0, Duration::from_millis(200));

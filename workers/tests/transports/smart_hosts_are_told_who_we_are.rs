@@ -9,11 +9,12 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use shared::directory::ScramVerifier;
 use tokio_rustls::TlsAcceptor;
 use workers::deliver::{
-    Login, Mechanism, Outcome, Route, SecretSource, SmartHost, SmartHostTls, SmartHosts, TrustAnchors,
+    Login, Mechanism, Outcome, Route, SecretSource, SmartHost, SmartHostTls, SmartHosts, Transport as _,
+    TrustAnchors,
 };
 
 use crate::server::{Act, Asked, Server, say};
-use crate::world::{World, outcome};
+use crate::world::{World, outcome, rule};
 
 const PASSWORD: &str = "pencil";
 
@@ -72,6 +73,29 @@ async fn each_mechanism_says_what_its_specification_asks_for() {
         let told = send(&World::new(0), relay(server.port(), mechanism)).await;
         assert_eq!(told.0, Outcome::Delivered, "{mechanism:?}: {}", told.1);
     }
+}
+
+#[tokio::test]
+async fn two_routes_to_one_server_share_no_login() {
+    let welcome = |asked: &Asked| (asked.step == "AUTH").then(|| say("235 2.7.0 welcome"));
+    let server = Server::start(&["AUTH PLAIN"], welcome).await;
+    let mut world = World::new(0);
+    world.settings.limits.keep = std::time::Duration::from_secs(60);
+    let messages = [1, 2, 3].map(|n| world.message(&format!("{n}\r\n"), &["a@example.org"]));
+    let transports = world.transports().await;
+    for (message, name) in messages.into_iter().zip(["one", "other", "one"]) {
+        let mut route = relay(server.port(), None);
+        name.clone_into(&mut route.name);
+        name.clone_into(&mut route.login.as_mut().unwrap().name);
+        let route = Route::SmartHosts(Arc::new(route));
+        let (tried, mut back) = tokio::sync::mpsc::channel(1);
+        transports.attempt(rule(&route), vec![message], &tried).await;
+        assert_eq!(outcome(&[back.recv().await.unwrap()]).0, Outcome::Delivered);
+    }
+    let logins: Vec<_> = server.seen().commands.into_iter().filter(|line| line.starts_with("AUTH")).collect();
+    let plain = |name: &str| format!("AUTH PLAIN {}", base64(&format!("\0{name}\0pencil")));
+    assert_eq!(logins, [plain("one"), plain("other")]);
+    assert_eq!(server.seen().contents.len(), 3);
 }
 
 /// A server's side of SCRAM-SHA-256 that proves, or does not, that it knows the secret.
