@@ -48,6 +48,12 @@ impl Postfix {
         })
     }
 
+    /// What it has logged so far.
+    pub fn log_text(&self) -> String {
+        let name = self.folder.path().file_name().expect("a temporary folder has a name").to_string_lossy();
+        fs::read_to_string(format!("/var/log/{name}.log")).unwrap_or_default()
+    }
+
     fn control(&self, verb: &str) -> Command {
         let mut command = Command::new("/usr/sbin/postfix");
         command.arg("-c").arg(self.folder.path().join("etc")).arg(verb);
