@@ -117,7 +117,7 @@ fn routes(settings: &Settings) -> Vec<String> {
     let line = |(pattern, route): &(String, Route)| {
         let what = match route {
             Route::Mx => "leaves by the domain's own servers (mx)".to_owned(),
-            Route::SmartHost { .. } => format!("leaves by {route}"),
+            Route::SmartHost { .. } | Route::SmartHosts(_) => format!("leaves by {route}"),
             Route::Inbox => format!("stays here, as files in {}", settings.inbox.display()),
             Route::Discard => "is thrown away".to_owned(),
         };

@@ -84,6 +84,7 @@ pub(crate) fn attempts(
                 host: Some(format!("mx.{domain}")),
                 peer: Some("192.0.2.1:25".to_owned()),
                 tls: None,
+                source: None,
                 reply: reply.clone(),
             },
             forget_at: after(30 * 86_400),

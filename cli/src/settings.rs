@@ -2,6 +2,7 @@
 
 mod auth;
 mod check;
+mod leaving;
 mod read;
 mod roles;
 mod taking_in;
@@ -20,7 +21,7 @@ use shared::dns::DnsSettings;
 use shared::mail::Domain;
 use shared::telemetry::{LogFilter, LogFormat};
 use shared::wire::Store;
-use workers::deliver::{ClientLimits, RetrySettings, Route, TlsOverrides};
+use workers::deliver::{ClientLimits, RetrySettings, Route, Source, TlsOverrides};
 use workers::limits::{CONNECTIONS_MAX, PACK_RETAIN, RETAIN};
 
 pub(crate) use read::read;
@@ -54,6 +55,8 @@ pub(crate) struct Settings {
     pub(crate) checks: CheckSettings,
     /// How mail leaves, by pattern.
     pub(crate) routes: Vec<(String, Route)>,
+    /// From where the mail of which tenants leaves.
+    pub(crate) sources: Vec<Source>,
     /// How clients prove who they are.
     pub(crate) auth: AuthSettings,
     pub(crate) limits: Limits,
@@ -181,7 +184,31 @@ pub(crate) struct Deliver {
     pub(crate) allow_private_addresses: bool,
     /// Connections at a time.
     pub(crate) connections: usize,
+    /// Messages over one of them.
+    pub(crate) messages_per_connection: usize,
+    /// How long one is kept for the next message to its site; none is, where it is zero.
+    pub(crate) keep: Duration,
+    /// How many are kept for one site.
+    pub(crate) kept_per_site: usize,
+    /// How long an address of several has to answer before the next one is tried beside it.
+    pub(crate) stagger: Duration,
     pub(crate) timeouts: Timeouts,
+}
+
+impl Deliver {
+    /// The limits of a client that is set like this.
+    pub(crate) fn limits(&self) -> ClientLimits {
+        let Self { connections, messages_per_connection, keep, kept_per_site, stagger, .. } = *self;
+        ClientLimits {
+            connections,
+            kept: connections,
+            messages_per_connection,
+            keep,
+            kept_per_site,
+            stagger,
+            ..self.timeouts.limits()
+        }
+    }
 }
 
 /// How long a server has for each of its replies.
@@ -228,10 +255,16 @@ impl Timeouts {
 
 impl Default for Deliver {
     fn default() -> Self {
+        let ClientLimits { messages_per_connection, keep, kept_per_site, stagger, .. } =
+            ClientLimits::default();
         Self {
             port: 25,
             allow_private_addresses: false,
             connections: CONNECTIONS_MAX,
+            messages_per_connection,
+            keep,
+            kept_per_site,
+            stagger,
             timeouts: Timeouts::default(),
         }
     }
@@ -268,6 +301,7 @@ impl Settings {
             xclient_networks: Vec::new(),
             checks: CheckSettings::default(),
             routes: vec![("*".to_owned(), Route::Mx)],
+            sources: Vec::new(),
             auth: AuthSettings::default(),
             limits: Limits::default(),
             retry: RetrySettings::default(),

@@ -126,6 +126,7 @@ struct AttemptStory {
     host: Option<String>,
     peer: Option<String>,
     tls: Option<String>,
+    source: Option<String>,
     reply: ReplyStory,
 }
 
@@ -310,6 +311,7 @@ impl From<&Attempt> for AttemptStory {
             host: attempt.host.clone(),
             peer: attempt.peer.clone(),
             tls: attempt.tls.clone(),
+            source: attempt.source.clone(),
             reply: ReplyStory::from(&attempt.reply),
         }
     }

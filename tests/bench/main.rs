@@ -12,6 +12,7 @@ mod idle;
 mod logins;
 mod process;
 mod sink;
+mod slow;
 mod source;
 
 use std::process::ExitCode;
@@ -44,6 +45,16 @@ struct Options {
     /// Measure logins by PLAIN, with secrets the edge has and has not just seen, and by SCRAM-SHA-256, a connection each.
     #[arg(long)]
     logins: bool,
+    /// Measure how fast mail leaves to one server each of whose answers takes `--delay`, over 20 connections at most; with `--postfix`,
+    /// for that.
+    #[arg(long)]
+    slow: bool,
+    /// Measure how fast mail leaves to this many sites, `--delay` away each.
+    #[arg(long, value_name = "SITES")]
+    sites: Option<usize>,
+    /// Milliseconds before each answer of `--slow`, and each way of `--sites`.
+    #[arg(long, default_value_t = 100)]
+    delay: u64,
     /// Measure Postfix in place of Spoolway (Debian's package; needs root).
     #[arg(long)]
     postfix: bool,
@@ -82,6 +93,12 @@ fn main() -> ExitCode {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be built");
     let report = runtime.block_on(async {
+        if let Some(sites) = options.sites {
+            return slow::measure_sites(&options, sites).await;
+        }
+        if options.slow {
+            return slow::measure(&options).await;
+        }
         let sink = sink::Sink::start().await;
         if options.cloud {
             return cloud::measure(&options, &sink).await;

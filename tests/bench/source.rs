@@ -27,12 +27,26 @@ pub(crate) async fn send(
     octets: usize,
     keep: bool,
 ) -> Result<(), String> {
+    let recipients = Arc::from(["user@example.org".to_owned()]);
+    send_to(relay, messages, sessions, octets, keep, recipients).await
+}
+
+/// The same to each of `recipients` in turn.
+pub(crate) async fn send_to(
+    relay: &Relay,
+    messages: usize,
+    sessions: usize,
+    octets: usize,
+    keep: bool,
+    recipients: Arc<[String]>,
+) -> Result<(), String> {
     let content: Arc<[u8]> = content(octets).into();
     let begun = Arc::new(AtomicUsize::new(0));
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..sessions {
         let (content, begun, relay) = (content.clone(), begun.clone(), relay.clone());
-        running.spawn(async move { session(&relay, messages, keep, &content, &begun).await });
+        let recipients = recipients.clone();
+        running.spawn(async move { session(&relay, messages, keep, &content, &begun, &recipients).await });
     }
     while let Some(ended) = running.join_next().await {
         ended.map_err(|error| error.to_string())?.map_err(|error| format!("a session broke: {error}"))?;
@@ -46,21 +60,25 @@ async fn session(
     keep: bool,
     content: &[u8],
     begun: &AtomicUsize,
+    recipients: &[String],
 ) -> std::io::Result<()> {
     let mut open = None;
-    while begun.fetch_add(1, Ordering::Relaxed) < messages {
+    loop {
+        let nth = begun.fetch_add(1, Ordering::Relaxed);
+        if nth >= messages {
+            return Ok(());
+        }
         let mut client = match open.take() {
             Some(client) => client,
             None => Client::connect(relay).await?,
         };
-        client.send(content).await?;
+        client.send(&recipients[nth % recipients.len()], content).await?;
         if keep {
             open = Some(client);
         } else {
             client.command("QUIT\r\n", '2').await?;
         }
     }
-    Ok(())
 }
 
 pub(crate) struct Client {
@@ -88,9 +106,9 @@ impl Client {
         Self { stream: BufReader::with_capacity(1024, stream), line: String::new() }
     }
 
-    async fn send(&mut self, content: &[u8]) -> std::io::Result<()> {
+    async fn send(&mut self, recipient: &str, content: &[u8]) -> std::io::Result<()> {
         self.command("MAIL FROM:<sender@example.com>\r\n", '2').await?;
-        self.command("RCPT TO:<user@example.org>\r\n", '2').await?;
+        self.command(&format!("RCPT TO:<{recipient}>\r\n"), '2').await?;
         self.command("DATA\r\n", '3').await?;
         self.stream.get_mut().write_all(content).await?;
         self.stream.get_mut().flush().await?;

@@ -64,6 +64,11 @@ impl Postfix {
         PathBuf::from(format!("/var/log/{}.log", name.to_string_lossy()))
     }
 
+    /// What it has logged so far.
+    pub fn log_text(&self) -> String {
+        fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
     fn control(&self, verb: &str) -> Command {
         let mut command = Command::new("/usr/sbin/postfix");
         command.arg("-c").arg(self.folder.path().join("etc")).arg(verb);

@@ -11,6 +11,7 @@ mod serve;
 use std::sync::Arc;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use futures::future::BoxFuture;
 use shared::mail::Timestamp;
 use shared::port::{Clock, Ids, Queue};
 use tokio::sync::Semaphore;
@@ -39,10 +40,14 @@ pub struct BatchPorts {
 /// The stage of one invocation, which may heed its ending.
 type StageOf = Box<dyn Fn(&Ending) -> Arc<dyn Stage> + Send + Sync>;
 
+/// What is to be done when an invocation has no more work, before the process is frozen.
+type AtRest = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+
 /// Runs a stage on the records of one event after the other.
 pub struct Batches {
     ports: BatchPorts,
     stage: StageOf,
+    rest: AtRest,
 }
 
 /// What all records of one event share.
@@ -57,7 +62,15 @@ struct Batch {
 impl Batches {
     /// Batches from the queue of `ports`, run by what `stage` gives for each invocation.
     pub fn new(ports: BatchPorts, stage: impl Fn(&Ending) -> Arc<dyn Stage> + Send + Sync + 'static) -> Self {
-        Self { ports, stage: Box::new(stage) }
+        Self { ports, stage: Box::new(stage), rest: Box::new(|| Box::pin(std::future::ready(()))) }
+    }
+
+    /// Has `rest` done, and waits for it, at the end of each invocation: a process that is frozen hears nobody, so that it must not
+    /// leave anybody waiting, such as a server at the other end of a connection.
+    #[must_use]
+    pub fn resting_by(mut self, rest: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static) -> Self {
+        self.rest = Box::new(rest);
+        self
     }
 
     /// Works off the records of `event` and names those that are not done, in their order. It answers before `deadline`, whatever
@@ -91,6 +104,7 @@ impl Batches {
                     Err(cause) => tracing::error!(%cause, "a record's task broke; it comes back by itself"),
                 }
             }
+            (self.rest)().await;
         };
         tokio::select! {
             biased;

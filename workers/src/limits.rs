@@ -92,6 +92,14 @@ pub const GATHERED_OCTETS: usize = 4096;
 pub const CONTENT_OCTETS: u64 = 64 * 1024;
 /// Octets of replies that are read at once; replies are short.
 pub const REPLY_READ_OCTETS: usize = 2048;
+/// Longest AUTH command of the client, in octets with its CRLF (RFC 5321 §4.5.3.1.4).
+pub const AUTH_LINE_OCTETS_MAX: usize = 512;
+/// Fewest rounds of PBKDF2 that the client does for a server (RFC 7677 §4).
+pub const SCRAM_ITERATIONS_MIN: u32 = 4096;
+/// How long a secret for a smart host is used before it is read again.
+pub const SECRET_KEPT_FOR: Duration = Duration::from_secs(60);
+/// Longest file with a secret, in octets: bearer tokens have thousands.
+pub const SECRET_OCTETS_MAX: u64 = 64 * 1024;
 
 /// Messages that can be put into the inbox at once without waiting for each other, at best.
 pub const INBOX_LOCKS: usize = 64;

@@ -44,9 +44,14 @@ fn deliver(settings: &Settings, stores: &Stores) -> Outcome<Batches> {
     let tally = join::tls_tally(settings, stores);
     let transports = join::transports(settings, stores, &join::resolver(settings)?, tally.as_ref());
     let (settings, worker) = (join::deliver_settings(settings)?, join::deliver_ports(stores));
-    Ok(Batches::new(ports(&stores.outbound, stores), move |ending| {
+    let kept = transports.clone();
+    let batches = Batches::new(ports(&stores.outbound, stores), move |ending| {
         let transports = Arc::new(transports.clone().cut_by(ending.cut.clone()));
         Arc::new(Deliver::new(settings.clone(), worker.clone(), transports).drained_by(ending.drain.clone()))
+    });
+    Ok(batches.resting_by(move || {
+        let kept = kept.clone();
+        Box::pin(async move { kept.close_kept().await })
     }))
 }
 

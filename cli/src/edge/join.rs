@@ -13,8 +13,8 @@ use shared::system::{SystemClock, SystemIds};
 use shared::wire::{self, Needs, SecretUrls, StoreUrls, WireError};
 use tokio_util::sync::CancellationToken;
 use workers::deliver::{
-    Deliver, DeliverPorts, DeliverSettings, Observer, Route, Routes, TransportPorts, TransportSettings,
-    Transports, TrustAnchors,
+    Deliver, DeliverPorts, DeliverSettings, Observer, Route, Routes, Sources, TransportPorts,
+    TransportSettings, Transports, TrustAnchors,
 };
 use workers::poll::{PollSettings, Poller};
 use workers::prepare::{Prepare, PreparePorts, PrepareSettings};
@@ -230,22 +230,22 @@ fn poll_deliver(settings: &Settings, stores: &Stores, resolver: &Arc<dyn Resolve
     let (settings, ports) = (deliver_settings(settings)?, deliver_ports(stores));
     let (outbound, clock, ids) =
         (Arc::clone(&stores.outbound), Arc::clone(&stores.clock), Arc::clone(&stores.ids));
-    Ok(part(move |drain: CancellationToken| {
+    Ok(part(move |drain: CancellationToken| async move {
+        let kept = Arc::clone(&transports);
         let stage = Deliver::new(settings, ports, transports).drained_by(drain.clone());
         let poller = Poller::new(outbound, Arc::new(stage), clock, ids, PollSettings::default());
-        async move {
-            let drained = CancellationToken::new();
-            let poll = async {
-                poller.run(drain).await;
-                drained.cancel();
-            };
-            let count = async {
-                if let Some(tally) = tally {
-                    tally.run(drained.clone()).await;
-                }
-            };
-            tokio::join!(poll, count);
-        }
+        let drained = CancellationToken::new();
+        let poll = async {
+            poller.run(drain).await;
+            kept.close_kept().await;
+            drained.cancel();
+        };
+        let count = async {
+            if let Some(tally) = tally {
+                tally.run(drained.clone()).await;
+            }
+        };
+        tokio::join!(poll, count);
     }))
 }
 
@@ -320,6 +320,7 @@ pub(super) fn transports(
         directory: Arc::clone(&stores.directory),
         clock: Arc::clone(&stores.clock),
         ids: Arc::clone(&stores.ids),
+        secrets: Arc::new(SecretUrls::default()),
     };
     let settings = TransportSettings {
         hostname: settings.hostname.to_string(),
@@ -328,7 +329,8 @@ pub(super) fn transports(
         inbox: Some(settings.inbox.clone()),
         tls_overrides: settings.tls_policy.clone(),
         observer: tally.map_or_else(Observer::default, |tally| Observer(Arc::clone(tally) as _)),
-        limits: settings.deliver.timeouts.limits(),
+        sources: Sources::new(settings.sources.clone()),
+        limits: settings.deliver.limits(),
         ..TransportSettings::default()
     };
     Transports::new(settings, ports)

@@ -172,6 +172,8 @@ fn check_limits(settings: &Settings, root: &mut Section<'_>) {
         ("limits.pack_octets", limits.pack_octets),
         ("limits.commits_in_flight", limits.commits_in_flight),
         ("deliver.connections", settings.deliver.connections),
+        ("deliver.messages_per_connection", settings.deliver.messages_per_connection),
+        ("deliver.kept_per_site", settings.deliver.kept_per_site),
         ("deliver.port", settings.deliver.port.into()),
     ] {
         if value == 0 {

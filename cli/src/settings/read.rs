@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use shared::config::{Mistake, Read, Section, Setting};
 use shared::mail::Domain;
-use workers::deliver::{DomainRetry, RetrySettings, Route, Routes};
+use workers::deliver::{DomainRetry, RetrySettings};
 
 use super::auth::auth;
 use super::check::{ADDRESS_RIGHT, Taken, check, check_schedule, check_time};
 use super::{
-    BareLf, Deliver, Kind, Listener, Log, Reader, Role, Roles, Settings, Stores, Timeouts, taking_in, tls,
-    tls_policy, tls_reports,
+    BareLf, Deliver, Kind, Listener, Log, Reader, Role, Roles, Settings, Stores, Timeouts, leaving,
+    taking_in, tls, tls_policy, tls_reports,
 };
 use crate::args::DATA;
 
@@ -53,7 +53,8 @@ fn settings(root: &mut Section<'_>, reader: Reader) -> Settings {
         proxy_networks: root.list("proxy_networks", default.proxy_networks),
         xclient_networks: root.list("xclient_networks", default.xclient_networks),
         checks: taking_in::checks(root),
-        routes: routes(root).unwrap_or(default.routes),
+        routes: leaving::routes(root).unwrap_or(default.routes),
+        sources: leaving::sources(root),
         auth: root.section("auth", auth),
         limits: root.section("limits", |own| taking_in::limits(own, in_bucket)),
         retry: root.section("retry", retry),
@@ -99,33 +100,6 @@ fn listener(section: &mut Section<'_>, taken: &mut Taken, has_certificate: bool)
         tls: tls::of_listener(section, has_certificate),
         proxy_protocol: section.value("proxy_protocol", false),
     }
-}
-
-/// A route as the configuration writes it.
-struct Target(Route);
-
-impl Setting for Target {
-    const RIGHT: &'static str = "mx, smtp://host:port, inbox or discard";
-
-    fn read(text: &str) -> Option<Self> {
-        text.parse().ok().map(Self)
-    }
-}
-
-fn routes(root: &mut Section<'_>) -> Option<Vec<(String, Route)>> {
-    let rules: Vec<(String, Target)> = root.table("routes")?;
-    let mut routes = Vec::with_capacity(rules.len());
-    for (pattern, Target(route)) in rules {
-        if Routes::new(Route::Mx).add(&pattern, route.clone()).is_err() {
-            let wrong = format!("`{}` is no domain", pattern.escape_debug());
-            root.mistake("routes", wrong, "use example.org, *.example.org or *");
-        }
-        routes.push((pattern, route));
-    }
-    if !routes.iter().any(|(pattern, _)| pattern == "*") {
-        routes.push(("*".to_owned(), Route::Mx));
-    }
-    Some(routes)
 }
 
 fn retry(section: &mut Section<'_>) -> RetrySettings {
@@ -184,6 +158,10 @@ fn deliver(section: &mut Section<'_>) -> Deliver {
         port: section.value("port", default.port),
         allow_private_addresses: section.value("allow_private_addresses", default.allow_private_addresses),
         connections: section.value("connections", default.connections),
+        messages_per_connection: section.value("messages_per_connection", default.messages_per_connection),
+        keep: section.value("keep", default.keep),
+        kept_per_site: section.value("kept_per_site", default.kept_per_site),
+        stagger: section.value("stagger", default.stagger),
         timeouts: section.section("timeouts", |own| timeouts(own, default.timeouts)),
     }
 }

@@ -260,6 +260,7 @@ async fn the_story_as_json_stays_as_it_is() {
                     "host": "mx.example.org",
                     "peer": "192.0.2.1:25",
                     "tls": null,
+                    "source": null,
                     "reply": reply,
                 }],
                 "next_attempt_by": "2023-11-14T22:19:20Z",

@@ -137,8 +137,9 @@ fn write_attempt(attempt: &AttemptStory, screen: Screen, out: &mut dyn Write) ->
         (None, Some(_)) => ", clear text".to_owned(),
         (None, None) => String::new(),
     };
+    let source = attempt.source.as_ref().map(|source| format!(" from {source}")).unwrap_or_default();
     let took = span(attempt.ended_at.since(attempt.began_at));
-    let text = format!("attempt {} by {}{host}{tls}, {took}", attempt.number, attempt.route);
+    let text = format!("attempt {} by {}{host}{source}{tls}, {took}", attempt.number, attempt.route);
     let began = attempt.began_at.to_string();
     let day = began.get(..10).unwrap_or_default();
     writeln!(out, "  {} {}  {}", screen.tint(Tone::Quiet, day), time_of_day(attempt.began_at), plain(&text))?;

@@ -235,6 +235,9 @@ pub struct Attempt {
     /// TLS version and cipher; `None` is clear text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<String>,
+    /// The source it was made from, and the address, where the operator set any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// The reply that decided, or our own words in that form.
     pub reply: Reply,
 }

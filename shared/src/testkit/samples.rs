@@ -97,6 +97,7 @@ pub fn record(delivery: &Delivery, status: RecipientStatus) -> Record {
         host: Some("mx.example.org".to_owned()),
         peer: Some("192.0.2.1:25".to_owned()),
         tls: None,
+        source: None,
         reply: reply.clone(),
     };
     let state = |recipient: &Recipient| RecipientState {

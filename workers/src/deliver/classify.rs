@@ -190,6 +190,8 @@ fn is_final(reply: &Reply, step: Step) -> bool {
         Step::Greeting => reply.code() == 521,
         // that the server does without is no fault of the message
         Step::StartTls | Step::Reset => false,
+        // the login is the operator's, and no fault of the message
+        Step::Auth => false,
         Step::Hello | Step::Mail | Step::Recipient | Step::Data | Step::Content | Step::End => true,
     };
     match reply.class() {
@@ -211,7 +213,7 @@ fn usual_scope(class: Class, reply: &Reply, step: Step) -> Scope {
         | Class::Unknown => match step {
             // the server is about to close, whatever was asked (RFC 5321 §3.8)
             _ if reply.code() == 421 => Scope::Connection,
-            Step::Greeting | Step::Hello | Step::StartTls | Step::Reset => Scope::Connection,
+            Step::Greeting | Step::Hello | Step::StartTls | Step::Auth | Step::Reset => Scope::Connection,
             Step::Recipient => Scope::Recipient,
             Step::Mail | Step::Data | Step::Content | Step::End => Scope::Message,
         },

@@ -1,14 +1,17 @@
 //! Where a domain's mail is taken to: hosts by RFC 5321 §5.1 and RFC 7505, and their addresses.
 
+mod order;
+
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use shared::mail::Domain;
 use shared::port::{Answer, MxHost, ResolveError, Resolved};
 
+use self::order::{by_preference, by_weight, interleaved};
 use super::address::is_public;
 use super::outcome::Failure;
-use super::{TransportPorts, TransportSettings};
+use super::{Site, SmartHosts, Source, TransportPorts, TransportSettings};
 
 /// One address to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,18 +22,33 @@ pub(super) struct Target {
     pub(super) address: SocketAddr,
 }
 
-/// The addresses to try, best first. Hosts are looked up when their turn comes, so that the second one costs
-/// nothing where the first one works.
-pub(super) struct Targets<'a> {
-    settings: &'a TransportSettings,
-    ports: &'a TransportPorts,
+/// A host whose addresses are not known yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Host {
+    name: String,
     port: u16,
+    /// Hosts of one rank are equals.
+    rank: u32,
+}
+
+/// The addresses to try, best first, and those of equal hosts together. Hosts are looked up when their turn comes, so that the second
+/// one costs nothing where the first one works.
+pub(super) struct Targets<'a> {
+    ports: &'a TransportPorts,
+    source: Option<&'a Source>,
     /// Whether private addresses are refused.
     guarded: bool,
     /// Whether the way from the domain to the hosts is proved: by DNSSEC, or because there is none, as the operator named the
     /// host. What else may prove it, such as MTA-STS (RFC 8461), belongs here.
     authentic: bool,
-    hosts: VecDeque<String>,
+    site: Site,
+    /// Every host, best first, to find connections that are there already.
+    order: Vec<String>,
+    hosts: VecDeque<Host>,
+    /// The rank that addresses are given of.
+    rank: u32,
+    /// An address that worked already, and goes first.
+    again: Option<Target>,
     ready: VecDeque<Target>,
     left: usize,
     /// What a host without any address comes to.
@@ -39,14 +57,17 @@ pub(super) struct Targets<'a> {
 }
 
 impl<'a> Targets<'a> {
-    fn new(settings: &'a TransportSettings, ports: &'a TransportPorts, none: Failure) -> Self {
+    fn new(settings: &'a TransportSettings, ports: &'a TransportPorts, site: Site, none: Failure) -> Self {
         Self {
-            settings,
             ports,
-            port: settings.port,
+            source: None,
             guarded: !settings.allow_private_addresses,
             authentic: true,
+            site,
+            order: Vec::new(),
             hosts: VecDeque::new(),
+            rank: 0,
+            again: None,
             ready: VecDeque::new(),
             left: settings.limits.addresses,
             none,
@@ -62,9 +83,9 @@ impl<'a> Targets<'a> {
     ) -> Result<Self, Failure> {
         if let Some(ip) = domain.literal() {
             // RFC 5321 §4.1.3: an address literal is the host
-            let mut targets = Self::new(settings, ports, Failure::NoMailHost);
-            targets.add_host(&ip.to_string(), vec![ip]);
-            return Ok(targets);
+            let host = Host { name: ip.to_string(), port: settings.port, rank: 0 };
+            let site = Site::of_hosts([host.name.as_str()]);
+            return Ok(Self::new(settings, ports, site, Failure::NoMailHost).with_hosts(vec![host]));
         }
         let Answer { records, secure, .. } = match ports.resolver.mx(domain.as_str()).await {
             Ok(answer) => answer,
@@ -78,26 +99,47 @@ impl<'a> Targets<'a> {
             return Err(Failure::NullMx);
         }
         let none = if records.is_empty() { Failure::NoMailHost } else { Failure::NoHostAddress };
-        let mut targets = Self::new(settings, ports, none);
+        let site = site_of(&records, domain);
+        let mut targets = Self::new(settings, ports, site, none);
         targets.authentic = secure;
-        targets.hosts = targets.by_preference(records, domain)?;
-        Ok(targets)
+        let records = by_preference(records, domain, settings, &*ports.ids)?;
+        let host = |record: MxHost| Host {
+            name: record.exchange,
+            port: settings.port,
+            rank: u32::from(record.preference),
+        };
+        Ok(targets.with_hosts(records.into_iter().map(host).collect()))
     }
 
-    /// A smart host, which the operator named and which may have any address.
-    pub(super) fn of_smart_host(
+    /// Smart hosts, which the operator named and which may have any address.
+    pub(super) fn of_smart_hosts(
         settings: &'a TransportSettings,
         ports: &'a TransportPorts,
-        host: &str,
-        port: u16,
+        route: &SmartHosts,
     ) -> Self {
-        let mut targets = Self { port, guarded: false, ..Self::new(settings, ports, Failure::NoSmartHost) };
-        let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-        match literal {
-            Ok(ip) => targets.add_host(&ip.to_string(), vec![ip]),
-            Err(_) => targets.hosts.push_back(host.to_owned()),
-        }
-        targets
+        let site = Site::of_route(route);
+        let targets = Self { guarded: false, ..Self::new(settings, ports, site, Failure::NoSmartHost) };
+        let hosts = by_weight(&route.hosts, &*ports.ids).into_iter().zip(0..);
+        // each has a rank of its own: who is drawn later is asked only where those before have failed
+        let host = |(host, rank): (&super::SmartHost, u32)| Host {
+            name: host.host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+            port: host.port,
+            rank,
+        };
+        targets.with_hosts(hosts.map(host).collect())
+    }
+
+    fn with_hosts(mut self, hosts: Vec<Host>) -> Self {
+        self.order = hosts.iter().map(|host| host.name.clone()).collect();
+        self.rank = hosts.first().map_or(0, |host| host.rank);
+        self.hosts = hosts.into();
+        self
+    }
+
+    /// The same, but for the addresses that cannot be connected to from `source`.
+    pub(super) fn reached_from(mut self, source: Option<&'a Source>) -> Self {
+        self.source = source;
+        self
     }
 
     /// Whether the hosts are those that the domain's owner, or the operator, named (RFC 8689 §4.2.1).
@@ -105,20 +147,52 @@ impl<'a> Targets<'a> {
         self.authentic
     }
 
-    /// The next address, unless there is none or enough have been tried.
+    /// The site of the hosts.
+    pub(super) fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// The names of the hosts, best first.
+    pub(super) fn hosts(&self) -> &[String] {
+        &self.order
+    }
+
+    /// The next address of the hosts that are equally good, unless there is none or enough have been tried. Whoever stops waiting
+    /// loses none.
     pub(super) async fn next(&mut self) -> Option<Target> {
+        if let Some(target) = self.again.take() {
+            return Some(target);
+        }
         while self.left > 0 {
             if let Some(target) = self.ready.pop_front() {
                 self.left -= 1;
                 return Some(target);
             }
-            let host = self.hosts.pop_front()?;
-            match self.look_up(&host).await {
-                Ok(ips) => self.add_host(&host, ips),
+            let host = self.hosts.front().filter(|host| host.rank == self.rank)?.clone();
+            let found = self.look_up(&host.name).await;
+            self.hosts.pop_front();
+            match found {
+                Ok(ips) => self.add_addresses(&host, ips),
                 Err(failure) => self.note(failure),
             }
         }
         None
+    }
+
+    /// Goes on to the hosts that are next best; `false` where there are none.
+    pub(super) fn descend(&mut self) -> bool {
+        let next = self.hosts.front().filter(|_| self.left > 0);
+        next.inspect(|host| self.rank = host.rank).is_some()
+    }
+
+    /// Gives `target`, which has worked, before all others.
+    pub(super) fn again(&mut self, target: Target) {
+        self.again = Some(target);
+    }
+
+    /// Gives `targets`, of which nothing is known yet, once more.
+    pub(super) fn put_back(&mut self, targets: impl IntoIterator<Item = Target>) {
+        self.ready.extend(targets);
     }
 
     /// What counts at the end: `failure` of those that were tried, or what came of the hosts without an address.
@@ -130,30 +204,11 @@ impl<'a> Targets<'a> {
         }
     }
 
-    /// The hosts in the order of RFC 5321 §5.1: by preference, equal ones in random order. From this host's own preference on,
-    /// they are left out: whoever passes mail only to better hosts than itself cannot make a loop.
-    fn by_preference(&self, mut records: Vec<MxHost>, domain: &Domain) -> Result<VecDeque<String>, Failure> {
-        if records.is_empty() {
-            // RFC 5321 §5.1: the implicit MX
-            records.push(MxHost { preference: 0, exchange: domain.as_str().to_owned() });
-        }
-        records.retain(|record| !record.exchange.is_empty());
-        self.ports.ids.shuffle(&mut records);
-        // stable, so that the shuffle stands among equals
-        records.sort_by_key(|record| record.preference);
-        let own = records.iter().find(|record| record.exchange.eq_ignore_ascii_case(&self.settings.hostname));
-        if let Some(own) = own.map(|own| own.preference) {
-            records.retain(|record| record.preference < own);
-        }
-        if records.is_empty() {
-            return Err(Failure::LoopsBack);
-        }
-        records.truncate(self.settings.limits.hosts);
-        Ok(records.into_iter().map(|record| record.exchange).collect())
-    }
-
     /// Every address of `host`, of both families, in no order.
     async fn look_up(&self, host: &str) -> Result<Vec<IpAddr>, Failure> {
+        if let Ok(ip) = host.parse() {
+            return Ok(vec![ip]);
+        }
         let resolver = &self.ports.resolver;
         let (v4, v6) = futures::join!(resolver.a(host), resolver.aaaa(host));
         let mut failure = None;
@@ -167,29 +222,34 @@ impl<'a> Targets<'a> {
         }
     }
 
-    /// Queues the addresses of `host` that may be connected to: random within each family, and the families in turn.
-    /// IPv4 goes first: receivers ask more of a sender's IPv6 address, such as a PTR record, than many senders have.
-    fn add_host(&mut self, host: &str, mut ips: Vec<IpAddr>) {
+    /// Queues the addresses of `host` that may be connected to.
+    fn add_addresses(&mut self, host: &Host, mut ips: Vec<IpAddr>) {
         if self.guarded {
             ips.retain(|ip| is_public(*ip));
         }
         if ips.is_empty() {
             self.note(Failure::ForbiddenAddress);
-        }
-        self.ports.ids.shuffle(&mut ips);
-        let (v4, v6): (VecDeque<IpAddr>, VecDeque<IpAddr>) = ips.into_iter().partition(IpAddr::is_ipv4);
-        let mut families = [v4, v6];
-        while families.iter().any(|family| !family.is_empty()) {
-            for ip in families.iter_mut().filter_map(VecDeque::pop_front) {
-                let address = SocketAddr::new(ip, self.port);
-                self.ready.push_back(Target { host: host.to_owned(), address });
+        } else if let Some(source) = self.source {
+            ips.retain(|ip| source.reaches(*ip));
+            if ips.is_empty() {
+                let why = format!("source {} has no address of the host's family", source.name);
+                self.note(Failure::Unreachable(why));
             }
         }
+        self.ports.ids.shuffle(&mut ips);
+        let target = |ip| Target { host: host.name.clone(), address: SocketAddr::new(ip, host.port) };
+        self.ready.extend(interleaved(ips).map(target));
     }
 
     fn note(&mut self, failure: Failure) {
         self.failure = Some(failure.or(self.failure.take()));
     }
+}
+
+/// The site of a domain: of all its hosts, those too that are never asked.
+fn site_of(records: &[MxHost], domain: &Domain) -> Site {
+    let hosts = records.iter().map(|record| record.exchange.as_str()).filter(|host| !host.is_empty());
+    if records.is_empty() { Site::of_hosts([domain.as_str()]) } else { Site::of_hosts(hosts) }
 }
 
 /// The addresses of an answer. A name that is not there has none; a lookup that failed is told.

@@ -16,6 +16,8 @@ pub enum Step {
     Hello,
     /// STARTTLS.
     StartTls,
+    /// AUTH.
+    Auth,
     /// RSET.
     Reset,
     /// MAIL.
@@ -36,6 +38,7 @@ impl fmt::Display for Step {
             Self::Greeting => "the greeting",
             Self::Hello => "EHLO",
             Self::StartTls => "STARTTLS",
+            Self::Auth => "AUTH",
             Self::Reset => "RSET",
             Self::Mail => "MAIL",
             Self::Recipient => "RCPT",
@@ -69,6 +72,8 @@ pub(super) enum Failure {
     Unreachable(String),
     /// No TLS, where TLS was begun and clear text was no way out.
     Handshake(String),
+    /// The smart host does not take our credentials, or they cannot be had: why.
+    Credentials(String),
     /// The connection broke.
     Lost(Step),
     /// The server took too long.
@@ -132,6 +137,8 @@ impl Failure {
             Self::NoSmartHost => deferred(451, (4, 4), "the smart host has no address".to_owned()),
             Self::Unreachable(why) => deferred(451, (4, 1), format!("no connection: {why}")),
             Self::Handshake(why) => deferred(454, (7, 0), format!("no TLS: {why}")),
+            // the operator's fault, who can put it right, and no message's
+            Self::Credentials(why) => deferred(454, (7, 8), format!("no login at the smart host: {why}")),
             Self::Lost(step) => deferred(451, (4, 2), format!("the connection was lost at {step}")),
             Self::TimedOut(step) => deferred(451, (4, 2), format!("the server took too long at {step}")),
             Self::Garbled(step, why) => {
@@ -213,7 +220,7 @@ fn refused(step: Step, reply: &Reply) -> (Outcome, Reply) {
         // RFC 5321 §4.5.3.1.10: 552 to RCPT means "too many recipients"
         Step::Recipient => reply.code() == 552,
         // that the server does without is no fault of the message
-        Step::StartTls | Step::Reset => true,
+        Step::StartTls | Step::Auth | Step::Reset => true,
         Step::Hello | Step::Mail | Step::Data | Step::Content | Step::End => false,
     };
     match (permanent, softened) {
@@ -240,6 +247,7 @@ pub(super) fn judge(step: Step, raw: RawReply, text_octets_max: usize) -> Result
         Step::Greeting
         | Step::Hello
         | Step::StartTls
+        | Step::Auth
         | Step::Reset
         | Step::Mail
         | Step::Recipient
@@ -293,6 +301,7 @@ mod tests {
             Failure::NoSmartHost,
             Failure::Unreachable(String::new()),
             Failure::Handshake(String::new()),
+            Failure::Credentials(String::new()),
             Failure::Lost(Step::Mail),
             Failure::TimedOut(Step::Mail),
             Failure::Garbled(Step::Mail, ReplyError::Malformed),

@@ -1,5 +1,7 @@
 //! A delivery on its way through a transport, and how it is handed back.
 
+use std::net::IpAddr;
+
 use shared::job::Delivery;
 use shared::mail::{Reply, Timestamp};
 use shared::port::{Attempt, Clock};
@@ -20,6 +22,8 @@ pub(super) struct Pending<'a> {
     pub(super) began_at: Timestamp,
     /// How its content goes over the session that it is in.
     pub(super) passage: Passage,
+    /// Whether RSET goes before its MAIL.
+    pub(super) reset: bool,
 }
 
 /// How content goes to a server.
@@ -52,7 +56,7 @@ impl From<&Failure> for Settled {
 impl Pending<'_> {
     pub(super) fn new(delivery: Delivery, now: Timestamp) -> Self {
         let settled = delivery.recipients.iter().map(|_| None).collect();
-        Self { delivery, place: None, settled, began_at: now, passage: Passage::Data }
+        Self { delivery, place: None, settled, began_at: now, passage: Passage::Data, reset: false }
     }
 
     /// The recipients that have no outcome yet, by their place.
@@ -101,6 +105,8 @@ pub(super) struct Peer {
     pub(super) target: Target,
     /// TLS version and cipher; `None` is clear text.
     pub(super) tls: Option<String>,
+    /// The source it was spoken to from, and the address of that, where the operator set any.
+    pub(super) source: Option<(String, IpAddr)>,
 }
 
 /// Hands deliveries back.
@@ -134,7 +140,7 @@ impl<'a> Reporter<'a> {
 
     /// Hands `pending` back, each of whose recipients has an outcome.
     pub(super) async fn report(&self, pending: Pending<'a>, peer: Option<&Peer>) {
-        let Pending { delivery, place, settled, began_at, passage: _ } = pending;
+        let Pending { delivery, place, settled, began_at, passage: _, reset: _ } = pending;
         let place = match place {
             Some(place) => place,
             None => match self.tried.reserve().await {
@@ -161,6 +167,7 @@ impl<'a> Reporter<'a> {
             host: peer.map(|peer| peer.target.host.clone()),
             peer: peer.map(|peer| peer.target.address.to_string()),
             tls: peer.and_then(|peer| peer.tls.clone()),
+            source: peer.and_then(|peer| peer.source.as_ref()).map(|(name, ip)| format!("{name} ({ip})")),
             reply,
         };
         place.send(Tried { delivery, attempt, outcomes });

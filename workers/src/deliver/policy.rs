@@ -67,6 +67,8 @@ pub(crate) enum Origin {
         /// Its mode.
         mode: StsMode,
     },
+    /// The configuration, by the smart host of this name.
+    SmartHost(String),
     /// The message, by `TLS-Required: No` (RFC 8689 §5).
     NotRequired,
     /// Nobody.
@@ -80,6 +82,7 @@ impl fmt::Display for Origin {
             Self::RequireTls => f.write_str("REQUIRETLS"),
             Self::Dane => f.write_str("DANE"),
             Self::MtaSts { mode, .. } => write!(f, "MTA-STS {mode}"),
+            Self::SmartHost(name) => write!(f, "smart host \"{name}\""),
             Self::NotRequired => f.write_str("TLS-Required: No"),
             Self::Opportunistic => f.write_str("opportunistic TLS"),
         }
@@ -113,6 +116,21 @@ impl HostPolicy {
             server_name: host.to_owned(),
             audits: false,
             found: PolicyFound::None,
+        }
+    }
+
+    /// Whether a session that was opened by this policy will do for another.
+    pub(crate) fn is_as_good_as(&self, other: &Self) -> bool {
+        self.assurance == other.assurance
+            && self.min_version >= other.min_version
+            && (self.require_tls || !other.require_tls)
+    }
+
+    /// Whether the server has proved who it is.
+    pub(crate) fn verifies_server(&self) -> bool {
+        match self.assurance {
+            Assurance::Clear | Assurance::Opportunistic | Assurance::Encrypted => false,
+            Assurance::Verified { .. } | Assurance::Dane { .. } => true,
         }
     }
 

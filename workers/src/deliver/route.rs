@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use shared::mail::Domain;
 use thiserror::Error;
+
+use super::SmartHosts;
 
 /// A target of mail.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -18,6 +21,8 @@ pub enum Route {
         /// TCP port.
         port: u16,
     },
+    /// Smart hosts that the configuration tells more of, whoever the recipient.
+    SmartHosts(Arc<SmartHosts>),
     /// `.eml` files below the data folder, for development.
     Inbox,
     /// Nowhere.
@@ -58,6 +63,7 @@ impl fmt::Display for Route {
             Self::Mx => f.write_str("mx"),
             Self::SmartHost { host, port } if host.contains(':') => write!(f, "smtp://[{host}]:{port}"),
             Self::SmartHost { host, port } => write!(f, "smtp://{host}:{port}"),
+            Self::SmartHosts(hosts) => write!(f, "smart_host:{}", hosts.name),
             Self::Inbox => f.write_str("inbox"),
             Self::Discard => f.write_str("discard"),
         }

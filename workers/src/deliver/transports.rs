@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use rustls::pki_types::CertificateDer;
 use shared::job::Delivery;
 use shared::mail::{ByMode, Domain, Reply, Timestamp};
-use shared::port::{Clock, Directory, Ids, Resolver, Spool};
+use shared::port::{Clock, Directory, Ids, Resolver, Secrets, Spool};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -17,8 +17,9 @@ use super::mx::Targets;
 use super::outcome::Failure;
 use super::pending::{Pending, Reporter};
 use super::policy::{NextHop, ObserveTls, TlsOverrides, TlsPolicies, Unobserved, Wish};
-use super::smtp::{self, Desk, Packs};
-use super::{ClientLimits, Outcome, Route, Rule, Transport, Tried};
+use super::pool::Pool;
+use super::smtp::{self, Desk, Packs, Secrecy, Way};
+use super::{ClientLimits, Outcome, Route, Rule, SmartHosts, Source, Sources, Transport, Tried};
 
 /// How the transports behave.
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ pub struct TransportSettings {
     pub mta_sts_port: u16,
     /// Who is told what became of TLS.
     pub observer: Observer,
+    /// From where the mail of which tenants leaves; wherever the system chooses, where no source is theirs.
+    pub sources: Sources,
     /// Times, sizes and counts.
     pub limits: ClientLimits,
 }
@@ -80,6 +83,7 @@ impl Default for TransportSettings {
             tls_overrides: TlsOverrides::default(),
             mta_sts_port: 443,
             observer: Observer::default(),
+            sources: Sources::default(),
             limits: ClientLimits::default(),
         }
     }
@@ -98,6 +102,8 @@ pub struct TransportPorts {
     pub clock: Arc<dyn Clock>,
     /// Chance, to spread load among equal hosts.
     pub ids: Arc<dyn Ids>,
+    /// Who keeps the secrets of smart hosts that are in no file.
+    pub secrets: Arc<dyn Secrets>,
 }
 
 /// Every way a message can leave. Clones share what they hold.
@@ -106,6 +112,8 @@ pub struct Transports {
     settings: Arc<TransportSettings>,
     ports: TransportPorts,
     tls: TlsPolicies,
+    pool: Arc<Pool>,
+    secrecy: Secrecy,
     inbox: Option<Arc<Inbox>>,
     cut: CancellationToken,
 }
@@ -115,8 +123,16 @@ impl Transports {
     pub fn new(settings: TransportSettings, ports: TransportPorts) -> Self {
         let inbox = settings.inbox.clone().map(|folder| Arc::new(Inbox::new(folder)));
         let tls = TlsPolicies::new(&settings, &ports);
+        let pool = Pool::new(settings.limits.clone(), Arc::clone(&ports.clock));
+        let secrecy = Secrecy::new(Arc::clone(&ports.secrets), Arc::clone(&ports.clock));
         let (settings, cut) = (Arc::new(settings), CancellationToken::new());
-        Self { settings, ports, tls, inbox, cut }
+        Self { settings, ports, tls, pool, secrecy, inbox, cut }
+    }
+
+    /// Takes leave of every server that a connection is kept to, and returns when that is done: before the process ends or is frozen. It
+    /// can be used again after that.
+    pub async fn close_kept(&self) {
+        self.pool.close().await;
     }
 
     /// Once `cut` is cancelled, no server is waited for any more: each has taken too long, and what was under way comes to what it
@@ -139,18 +155,19 @@ impl Transport for Transports {
             reporter: Reporter { tried, clock, route: rule.route.to_string() },
             until: now + self.settings.limits.call,
             cut: self.cut.clone(),
+            flight: VecDeque::new(),
         };
         let queue = deliveries.into_iter().map(|delivery| Pending::new(delivery, now));
         let (late, queue): (VecDeque<_>, VecDeque<_>) =
             queue.partition(|pending: &Pending<'_>| is_late(&pending.delivery, now));
         desk.reporter.fail(late, &Failure::DeliverByPassed, None).await;
         match rule.route {
-            Route::Mx | Route::SmartHost { .. } => {
-                // what is asked of TLS is of a message, and TLS of a session
-                for (wish, queue) in by_wish(queue) {
-                    self.send(rule.route, &domain, wish, queue, &mut desk).await;
-                }
+            Route::Mx => self.send_apart(&domain, None, queue, &mut desk).await,
+            Route::SmartHost { host, port } => {
+                let relay = SmartHosts::only(host, *port);
+                self.send_apart(&domain, Some(&relay), queue, &mut desk).await;
             }
+            Route::SmartHosts(relay) => self.send_apart(&domain, Some(relay), queue, &mut desk).await,
             Route::Inbox => self.keep(queue, &mut desk).await,
             Route::Discard => discard(rule.pattern, queue, &desk).await,
         }
@@ -163,56 +180,74 @@ fn is_late(delivery: &Delivery, now: Timestamp) -> bool {
     returned && delivery.deliver_by().is_some_and(|by| by <= now)
 }
 
-/// What each of `queue` asks of TLS; what asks for most goes first.
-fn by_wish(queue: VecDeque<Pending<'_>>) -> [(Wish, VecDeque<Pending<'_>>); 3] {
-    let (mut required, mut usual, mut not_required) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
-    for pending in queue {
-        let delivery = &pending.delivery;
-        match (delivery.options.require_tls, delivery.content.tls_not_required) {
-            // RFC 8689 §5: the header field does not count beside the parameter
-            (true, _) => required.push_back(pending),
-            (false, false) => usual.push_back(pending),
-            (false, true) => not_required.push_back(pending),
-        }
+/// What a message asks of TLS.
+fn wish(delivery: &Delivery) -> Wish {
+    match (delivery.options.require_tls, delivery.content.tls_not_required) {
+        // RFC 8689 §5: the header field does not count beside the parameter
+        (true, _) => Wish::Required,
+        (false, false) => Wish::Usual,
+        (false, true) => Wish::NotRequired,
     }
-    [(Wish::Required, required), (Wish::Usual, usual), (Wish::NotRequired, not_required)]
 }
 
 impl Transports {
-    /// Takes `queue` to the hosts of `domain`, or to the smart host.
-    async fn send<'a>(
+    /// Sends those apart that cannot share a session: what is asked of TLS is of a message, the source of a tenant, and both of a session.
+    async fn send_apart<'a>(
         &self,
-        route: &Route,
         domain: &Domain,
-        wish: Wish,
+        relay: Option<&SmartHosts>,
         queue: VecDeque<Pending<'a>>,
         desk: &mut Desk<'a>,
     ) {
-        if queue.is_empty() {
-            return;
+        type Terms<'t> = (Wish, Option<&'t Arc<Source>>);
+        let mut parts: Vec<(Terms<'_>, VecDeque<Pending<'a>>)> = Vec::new();
+        for pending in queue {
+            let terms = (wish(&pending.delivery), self.settings.sources.of(&pending.delivery.tenant));
+            match parts.iter_mut().find(|(known, _)| *known == terms) {
+                Some((_, part)) => part.push_back(pending),
+                None => parts.push((terms, VecDeque::from([pending]))),
+            }
         }
-        let targets = match route {
-            Route::SmartHost { host, port } => {
-                Ok(Targets::of_smart_host(&self.settings, &self.ports, host, *port))
-            }
-            Route::Mx | Route::Inbox | Route::Discard => {
-                Targets::of_domain(&self.settings, &self.ports, domain).await
-            }
+        // what asks for most goes first
+        parts.sort_by_key(|((wish, _), _)| *wish);
+        for ((wish, source), queue) in parts {
+            self.send(domain, relay, wish, source.map(|source| &**source), queue, desk).await;
+        }
+    }
+
+    /// Takes `queue` to the hosts of `domain`, or to the smart hosts.
+    async fn send<'a>(
+        &self,
+        domain: &Domain,
+        relay: Option<&SmartHosts>,
+        wish: Wish,
+        source: Option<&Source>,
+        queue: VecDeque<Pending<'a>>,
+        desk: &mut Desk<'a>,
+    ) {
+        let targets = match relay {
+            Some(relay) => Ok(Targets::of_smart_hosts(&self.settings, &self.ports, relay)),
+            None => Targets::of_domain(&self.settings, &self.ports, domain).await,
         };
-        match targets {
-            // a future of many layers: on the heap, so that whoever waits for it stays small
-            Ok(targets) => {
-                let hop = match route {
-                    Route::SmartHost { .. } => NextHop::SmartHost,
-                    Route::Mx | Route::Inbox | Route::Discard => {
-                        NextHop::Mx { authentic: targets.are_authentic() }
-                    }
-                };
-                let tls = self.tls.of(domain, hop, wish);
-                Box::pin(smtp::deliver(&self.settings, &tls, targets, queue, desk)).await;
-            }
-            Err(failure) => desk.reporter.fail(queue, &failure, None).await,
-        }
+        let targets = match targets {
+            Ok(targets) => targets.reached_from(source),
+            Err(failure) => return desk.reporter.fail(queue, &failure, None).await,
+        };
+        let hop = match relay {
+            Some(relay) => NextHop::SmartHost(relay),
+            None => NextHop::Mx { authentic: targets.are_authentic() },
+        };
+        let way = Way {
+            settings: &self.settings,
+            pool: &self.pool,
+            tls: &self.tls.of(domain, hop, wish),
+            secrecy: &self.secrecy,
+            ids: &*self.ports.ids,
+            source,
+            relay,
+        };
+        // a future of many layers: on the heap, so that whoever waits for it stays small
+        Box::pin(smtp::deliver(&way, targets, queue, desk)).await;
     }
 
     async fn keep<'a>(&self, queue: VecDeque<Pending<'a>>, desk: &mut Desk<'a>) {

@@ -237,3 +237,25 @@ async fn a_sweep_tells_what_it_did_and_fails_its_invocation_where_it_could_not()
     let hung = sweep_within(&sweep, &clock, deadline);
     assert!(drive(&world.clock, hung).await.is_err() && world.now() < deadline);
 }
+
+#[tokio::test]
+async fn an_invocation_rests_once_its_work_is_done_and_before_its_answer() {
+    let world = World::new();
+    let stage = Arc::new(Obedient::default());
+    let seen_at_rest = Arc::new(Mutex::new(Vec::new()));
+    let (working, noted) = (Arc::clone(&stage), Arc::clone(&seen_at_rest));
+    let batches = batches(&world, move |_| stage.clone()).resting_by(move || {
+        let (working, noted) = (Arc::clone(&working), Arc::clone(&noted));
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            let running = working.running.load(Ordering::Relaxed);
+            noted.lock().unwrap().push((running, working.seen.lock().unwrap().len()));
+        })
+    });
+    for invocation in 1..=2 {
+        let deadline = world.now() + Duration::from_secs(300);
+        drive(&world.clock, batches.run(event(&["done", "again", "done"]), deadline)).await;
+        assert_eq!(seen_at_rest.lock().unwrap().len(), invocation);
+    }
+    assert_eq!(*seen_at_rest.lock().unwrap(), [(0, 3), (0, 6)]);
+}

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::CONNECTIONS_MAX;
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// What the SMTP client waits for, keeps and tries at most. Every time counts for a whole reply, not for one read.
@@ -49,6 +51,18 @@ pub struct ClientLimits {
     pub addresses: usize,
     /// Connections of one call that may break under a message, before what is left is deferred.
     pub connections_lost: usize,
+    /// How long an address of several has to answer before the next one is tried beside it (RFC 8305 §5).
+    pub stagger: Duration,
+    /// Messages that may go out behind one that is not answered yet. Should the connection break, all that are out whole are in doubt.
+    pub ahead: usize,
+    /// How long a connection is kept for the next message to its site; none is kept where it is zero.
+    pub keep: Duration,
+    /// Connections that are kept for one site.
+    pub kept_per_site: usize,
+    /// Connections that are kept in all.
+    pub kept: usize,
+    /// Connections in all, kept or in use; beyond them, one that is kept makes room for each new one.
+    pub connections: usize,
 }
 
 impl Default for ClientLimits {
@@ -75,6 +89,12 @@ impl Default for ClientLimits {
             hosts: 16,
             addresses: 6,
             connections_lost: 3,
+            stagger: Duration::from_millis(250),
+            ahead: 3,
+            keep: Duration::from_secs(5),
+            kept_per_site: 20,
+            kept: CONNECTIONS_MAX,
+            connections: CONNECTIONS_MAX,
         }
     }
 }

@@ -94,6 +94,7 @@ impl Transport for FakeTransport {
                 host: Some("mx.remote.example".to_owned()),
                 peer: Some("192.0.2.1:25".to_owned()),
                 tls: None,
+                source: None,
                 reply: outcomes[0].reply.clone(),
             };
             place.send(Tried { delivery, attempt, outcomes });

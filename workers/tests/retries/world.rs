@@ -217,6 +217,7 @@ fn attempt(delivery: &Delivery, route: &Route, clock: &dyn Clock, reply: Reply) 
         host: None,
         peer: None,
         tls: None,
+        source: None,
         reply,
     }
 }

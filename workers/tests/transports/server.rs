@@ -1,6 +1,6 @@
 //! A mail server that behaves as badly as it is told to, over real sockets.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub enum Act {
     Hang,
     /// Says nothing yet: the answer goes out with the next one.
     Wait(String),
-    /// Says 220 and what is injected behind it, and makes a TLS handshake.
+    /// Says 220 and what is injected behind it, and makes a TLS handshake; in place of a greeting, makes a handshake and says it then.
     Tls(TlsAcceptor, String),
 }
 
@@ -50,6 +50,8 @@ pub fn say(text: &str) -> Act {
 #[derive(Default, Debug, Clone)]
 pub struct Seen {
     pub connections: usize,
+    /// Where each connection came from.
+    pub peers: Vec<IpAddr>,
     /// Every command, in order.
     pub commands: Vec<String>,
     /// Every content, with its dots undone.
@@ -83,10 +85,11 @@ impl Server {
         let seen: Arc<Mutex<Seen>> = Arc::default();
         let (script, log): (Script, _) = (Arc::new(script), seen.clone());
         tokio::spawn(async move {
-            while let Ok((tcp, _)) = listener.accept().await {
+            while let Ok((tcp, peer)) = listener.accept().await {
                 let connection = {
                     let mut seen = log.lock().unwrap();
                     seen.connections += 1;
+                    seen.peers.push(peer.ip());
                     seen.connections
                 };
                 let talk = Talk { connection, script: script.clone(), seen: log.clone(), extensions };
@@ -115,6 +118,12 @@ struct Talk {
 impl Talk {
     async fn clear(self, mut tcp: TcpStream) -> Option<()> {
         let act = self.decide("GREETING", "");
+        if let Act::Tls(acceptor, greeting) = act {
+            let mut tls = acceptor.accept(tcp).await.ok()?;
+            tls.write_all(greeting.as_bytes()).await.ok()?;
+            self.dialogue(&mut tls).await;
+            return Some(());
+        }
         perform(act, &mut tcp).await?;
         let acceptor = self.dialogue(&mut tcp).await?;
         let mut tls = acceptor.accept(tcp).await.ok()?;

@@ -5,20 +5,22 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use workers::deliver::Transport as _;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use shared::embedded::{Database, FileSpool, SqliteDirectory};
 use shared::job::{Delivery, DeliveryKey};
 use shared::mail::{
     ContentFacts, MailOptions, Mailbox, MessageId, PackId, Recipient, ReversePath, TenantId, Timestamp,
 };
-use shared::port::{Clock, Directory, Resolver, Spool};
+use shared::port::{Clock, Directory, PortResult, Resolver, SecretText, Secrets, Spool};
 use shared::system::SystemClock;
 use shared::testkit::samples::pack_id;
 use shared::testkit::{Faults, Faulty, SeededIds, ZoneResolver};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use workers::deliver::{
-    ClientLimits, Outcome, Route, Rule, TransportPorts, TransportSettings, Transports, Tried, TrustAnchors,
+    ClientLimits, Outcome, Route, Rule, Sources, TransportPorts, TransportSettings, Transports, Tried,
+    TrustAnchors,
 };
 
 pub struct World {
@@ -51,6 +53,8 @@ impl World {
             block: long,
             end: long,
             quit: Duration::from_millis(300),
+            // a test that wants connections kept says so
+            keep: Duration::ZERO,
             ..ClientLimits::default()
         };
         let settings = TransportSettings {
@@ -59,6 +63,7 @@ impl World {
             allow_private_addresses: true,
             inbox: None,
             trust: TrustAnchors::These(Vec::new()),
+            sources: Sources::default(),
             limits,
             ..TransportSettings::default()
         };
@@ -112,6 +117,7 @@ impl World {
             directory: self.directory.clone(),
             clock: self.clock.clone(),
             ids: Arc::new(SeededIds::new(7)),
+            secrets: Arc::new(Kept),
         };
         Transports::new(self.settings.clone(), ports)
     }
@@ -177,6 +183,16 @@ impl World {
         for (_, pack) in &mut *self.packs.lock().unwrap() {
             pack.truncate(pack.len() - octets);
         }
+    }
+}
+
+/// Secrets that somebody else keeps.
+struct Kept;
+
+#[async_trait]
+impl Secrets for Kept {
+    async fn get(&self, name: &str) -> PortResult<Option<SecretText>> {
+        Ok((name == "ssm:/smart-host").then(|| SecretText::new("pencil\n")))
     }
 }
 

@@ -27,6 +27,7 @@ fn report(delivery: &Delivery, event: Event, reply: &Reply, expired: bool, retur
         host: Some("mx.remote.example".to_owned()),
         peer: None,
         tls: None,
+        source: None,
         reply: reply.clone(),
     };
     let row =

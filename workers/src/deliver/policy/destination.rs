@@ -14,9 +14,13 @@ use super::{Assurance, HostPolicy, Origin, TlsPolicies};
 use crate::deliver::mx::Target;
 use crate::deliver::outcome::Failure;
 use crate::deliver::smtp::tls::Connector;
+use crate::deliver::{SmartHostTls, SmartHosts};
+
+/// Certificate usage DANE-EE (RFC 7218).
+const DANE_EE: u8 = 3;
 
 /// What a message asks of TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Wish {
     /// REQUIRETLS (RFC 8689 §4.2.1): a proven server, or back.
     Required,
@@ -28,14 +32,14 @@ pub(crate) enum Wish {
 
 /// How the next hop was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NextHop {
+pub(crate) enum NextHop<'a> {
     /// By MX records; `authentic` where DNSSEC proves them.
     Mx {
         /// Whether it does.
         authentic: bool,
     },
     /// The operator named it.
-    SmartHost,
+    SmartHost(&'a SmartHosts),
 }
 
 /// What holds for the hosts of one domain, and messages of one wish.
@@ -43,7 +47,7 @@ pub(crate) struct DestinationTls<'a> {
     policies: &'a TlsPolicies,
     /// The domain of the recipients, whose policies count.
     domain: &'a Domain,
-    hop: NextHop,
+    hop: NextHop<'a>,
     wish: Wish,
     /// Looked for once, when the first host needs it.
     mta_sts: OnceCell<Option<Arc<Cached>>>,
@@ -51,7 +55,7 @@ pub(crate) struct DestinationTls<'a> {
 
 impl TlsPolicies {
     /// The policy for mail to `domain`.
-    pub(crate) fn of<'a>(&'a self, domain: &'a Domain, hop: NextHop, wish: Wish) -> DestinationTls<'a> {
+    pub(crate) fn of<'a>(&'a self, domain: &'a Domain, hop: NextHop<'a>, wish: Wish) -> DestinationTls<'a> {
         DestinationTls { policies: self, domain, hop, wish, mta_sts: OnceCell::new() }
     }
 }
@@ -62,7 +66,7 @@ impl DestinationTls<'_> {
         let ruled_by = match self.hop {
             NextHop::Mx { .. } => self.domain.as_str(),
             // the rule of the host that the operator named, not of those whose mail goes through it
-            NextHop::SmartHost => &target.host,
+            NextHop::SmartHost(_) => &target.host,
         };
         let rule = self.policies.overrides.find(ruled_by);
         match (self.wish, rule) {
@@ -70,8 +74,13 @@ impl DestinationTls<'_> {
             (Wish::Usual | Wish::NotRequired, Some((pattern, rule))) => {
                 self.by_override(target, pattern, rule).await
             }
-            (Wish::NotRequired, None) => Ok(opportunistic(Origin::NotRequired, target)),
-            (Wish::Usual, None) => self.usual(target).await,
+            (wish, None) => match (self.hop, wish) {
+                (NextHop::SmartHost(relay), _) if relay.tls != SmartHostTls::May => {
+                    Ok(by_smart_host(relay, target))
+                }
+                (_, Wish::NotRequired) => Ok(opportunistic(Origin::NotRequired, target)),
+                (_, Wish::Usual | Wish::Required) => self.usual(target).await,
+            },
         }
     }
 
@@ -125,6 +134,10 @@ impl DestinationTls<'_> {
                     names.push(name.to_owned());
                 }
             }
+            // RFC 7672 §3.1.1: DANE-EE asks for none, and so a session is as good for every domain of the host
+            if dane.usable.iter().all(|record| record.usage == DANE_EE) {
+                names.clear();
+            }
             Assurance::Dane { tlsa: dane.usable, names }
         };
         // RFC 7672 §8.1: the base domain is what the server is told
@@ -175,7 +188,7 @@ impl DestinationTls<'_> {
 
     async fn prove_host(&self, target: &Target) -> Result<(), Failure> {
         let policy = match self.hop {
-            NextHop::SmartHost | NextHop::Mx { authentic: true } => return Ok(()),
+            NextHop::SmartHost(_) | NextHop::Mx { authentic: true } => return Ok(()),
             NextHop::Mx { authentic: false } => self.mta_sts().await,
         };
         match policy {
@@ -190,7 +203,7 @@ impl DestinationTls<'_> {
     async fn dane(&self, target: &Target) -> Result<Option<Dane>, Failure> {
         let authentic = match self.hop {
             NextHop::Mx { authentic } => authentic,
-            NextHop::SmartHost => true,
+            NextHop::SmartHost(_) => true,
         };
         // RFC 7672 §2.2.1: TLSA records prove nothing of a host that is not proved to be the domain's
         if !authentic || target.host.parse::<IpAddr>().is_ok() {
@@ -204,7 +217,7 @@ impl DestinationTls<'_> {
     }
 
     async fn mta_sts(&self) -> Option<Arc<Cached>> {
-        if self.hop == NextHop::SmartHost || self.domain.literal().is_some() {
+        if matches!(self.hop, NextHop::SmartHost(_)) || self.domain.literal().is_some() {
             return None;
         }
         let discover = || async {
@@ -261,6 +274,17 @@ impl DestinationTls<'_> {
             result,
         });
     }
+}
+
+/// The operator's word on a smart host of his.
+fn by_smart_host(relay: &SmartHosts, target: &Target) -> HostPolicy {
+    let assurance = match relay.tls {
+        SmartHostTls::Verify => verified(target),
+        SmartHostTls::Require => Assurance::Encrypted,
+        SmartHostTls::May => Assurance::Opportunistic,
+        SmartHostTls::Off => Assurance::Clear,
+    };
+    HostPolicy::new(assurance, Origin::SmartHost(relay.name.clone()), &target.host)
 }
 
 fn opportunistic(origin: Origin, target: &Target) -> HostPolicy {

@@ -29,6 +29,17 @@ pub(crate) struct Capabilities {
     pub(crate) deliver_by: Option<u64>,
     /// RFC 9422.
     pub(crate) limits: Limits,
+    /// RFC 4954.
+    pub(crate) auth: Mechanisms,
+}
+
+/// The ways to log in that a server offers and this client knows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Mechanisms {
+    pub(crate) plain: bool,
+    pub(crate) login: bool,
+    pub(crate) scram_sha_256: bool,
+    pub(crate) xoauth2: bool,
 }
 
 /// What a server bounds by LIMITS (RFC 9422 §4), where it does.
@@ -61,6 +72,7 @@ impl Capabilities {
                 "DELIVERBY" => {
                     offered.deliver_by = Some(words.next().and_then(|least| least.parse().ok()).unwrap_or(0));
                 }
+                "AUTH" => words.for_each(|word| offered.auth.read(word)),
                 "LIMITS" => words.for_each(|word| offered.limits.read(word)),
                 "SIZE" => {
                     offered.size = true;
@@ -72,6 +84,18 @@ impl Capabilities {
             }
         }
         offered
+    }
+}
+
+impl Mechanisms {
+    fn read(&mut self, word: &str) {
+        match word.to_ascii_uppercase().as_str() {
+            "PLAIN" => self.plain = true,
+            "LOGIN" => self.login = true,
+            "SCRAM-SHA-256" => self.scram_sha_256 = true,
+            "XOAUTH2" => self.xoauth2 = true,
+            _ => {}
+        }
     }
 }
 
@@ -106,6 +130,7 @@ mod tests {
                 size_max: Some(1000),
                 eight_bit_mime: true,
                 smtputf8: true,
+                auth: Mechanisms { plain: true, ..Mechanisms::default() },
                 ..Capabilities::default()
             }
         );

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -15,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use super::reply::{RawReply, ReplyParser};
 use super::tls::{Connector, Secured};
 use crate::deliver::ClientLimits;
-use crate::deliver::mx::Target;
 use crate::deliver::outcome::{Failure, Step};
 use crate::deliver::policy::ResultType;
 use crate::limits::REPLY_READ_OCTETS;
@@ -31,29 +31,41 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects to `target`. Once `cut` is cancelled, whatever is waited for has taken too long.
-    pub(crate) async fn open(
-        target: &Target,
-        limits: &ClientLimits,
-        cut: &CancellationToken,
-    ) -> Result<Self, Failure> {
-        let connect = TcpStream::connect(target.address);
-        let tcp = match within(limits.connect, cut, connect).await {
-            Some(Ok(tcp)) => tcp,
-            Some(Err(error)) => return Err(Failure::Unreachable(error.kind().to_string())),
-            None => return Err(Failure::Unreachable("timed out".to_owned())),
-        };
-        // each write is a whole group already; without this, it might wait for the acknowledgement of the one before
-        if let Err(error) = tcp.set_nodelay(true) {
-            return Err(Failure::Unreachable(error.kind().to_string()));
-        }
-        Ok(Self {
+    /// Takes a connection that was made. Once `cut` is cancelled, whatever is waited for has taken too long.
+    pub(crate) fn new(tcp: TcpStream, limits: &ClientLimits, cut: &CancellationToken) -> Self {
+        Self {
             stream: Stream::Plain(tcp),
             parser: ReplyParser::new(limits),
             input: vec![0; REPLY_READ_OCTETS].into_boxed_slice(),
             out: Vec::with_capacity(REPLY_READ_OCTETS),
             cut: cut.clone(),
-        })
+        }
+    }
+
+    /// Has this wait no longer than until `cut` is cancelled.
+    pub(crate) fn cut_by(&mut self, cut: &CancellationToken) {
+        self.cut = cut.clone();
+    }
+
+    /// Our own address.
+    pub(crate) fn local(&self) -> Option<IpAddr> {
+        let tcp = match &self.stream {
+            Stream::Plain(tcp) => tcp,
+            Stream::Tls(tls) => tls.get_ref().0,
+        };
+        tcp.local_addr().ok().map(|address| address.ip().to_canonical())
+    }
+
+    /// Makes this as small as it can wait.
+    pub(crate) fn shrink(&mut self) {
+        self.out.clear();
+        self.out.shrink_to(REPLY_READ_OCTETS);
+    }
+
+    /// Whether the server has said nothing, and not closed, since it was last asked something.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        // a session ticket of TLS is read here too, and is nothing that was said
+        self.parser.is_empty() && self.stream.read(&mut self.input).now_or_never().is_none()
     }
 
     /// The same connection under TLS, what the trace says of it, and the flaw of its certificate where none was asked for. Nothing that
@@ -76,15 +88,6 @@ impl Connection {
         let Secured { stream, description, flaw } = secured;
         let parser = ReplyParser::new(limits);
         Ok((Self { stream: Stream::Tls(Box::new(stream)), parser, ..self }, description, flaw))
-    }
-
-    /// The address at this end.
-    pub(crate) fn local_ip(&self) -> Option<IpAddr> {
-        let tcp = match &self.stream {
-            Stream::Plain(tcp) => tcp,
-            Stream::Tls(tls) => tls.get_ref().0,
-        };
-        tcp.local_addr().ok().map(|address| address.ip())
     }
 
     /// Sends what lies in `out`.
@@ -137,7 +140,11 @@ impl Connection {
 }
 
 /// What `work` comes to, or `None` where it takes longer than `limit` or until `cut`.
-async fn within<T>(limit: Duration, cut: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn within<T>(
+    limit: Duration,
+    cut: &CancellationToken,
+    work: impl Future<Output = T>,
+) -> Option<T> {
     tokio::select! {
         biased;
         done = timeout(limit, work) => done.ok(),

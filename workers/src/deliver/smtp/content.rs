@@ -84,7 +84,7 @@ pub(crate) fn ends_early(delivery: &Delivery) -> Failure {
     unreadable(delivery, &PackError::Corrupt("it ends before its message does"))
 }
 
-impl Session<'_> {
+impl Session {
     /// Writes prefix and stored octets: dot-stuffed and with the final dot, or as one last chunk (RFC 3030 §2). All but the last
     /// block is sent; that one is left in `out`, for more to go with it. If the content cannot be had whole, it gets no end, and
     /// the connection must be dropped: the server then knows that it does not have the message (RFC 5321 §4.1.1.4).

@@ -72,6 +72,11 @@ impl ReplyParser {
         }
     }
 
+    /// Whether every octet that was fed has been given as part of a reply.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.at == self.fed.len() && self.line.is_empty() && self.lines == 0
+    }
+
     /// Adds octets. To be called when [`ReplyParser::next`] has none left to read, so that nothing piles up.
     pub(crate) fn feed(&mut self, octets: &[u8]) {
         self.fed.extend_from_slice(octets);

@@ -1,10 +1,14 @@
-//! A session: greeting, EHLO or HELO, STARTTLS; and then as many transactions as it is good for.
+//! A session: greeting, EHLO or HELO, STARTTLS, AUTH; and then as many transactions as it is good for.
 
 mod start_tls;
 
+use std::sync::Arc;
+
 use shared::mail::Domain;
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
+use super::Way;
 use super::capabilities::Capabilities;
 use super::connection::Connection;
 use super::reply::RawReply;
@@ -12,10 +16,12 @@ use crate::deliver::TransportSettings;
 use crate::deliver::mx::Target;
 use crate::deliver::outcome::{Failure, Step, judge};
 use crate::deliver::pending::Peer;
+use crate::deliver::policy::HostPolicy;
+use crate::deliver::pool::Slot;
 
 /// A server that is ready for MAIL.
-pub(crate) struct Session<'a> {
-    pub(super) settings: &'a TransportSettings,
+pub(crate) struct Session {
+    pub(super) settings: Arc<TransportSettings>,
     pub(super) connection: Connection,
     pub(super) offered: Capabilities,
     pub(super) peer: Peer,
@@ -27,43 +33,87 @@ pub(crate) struct Session<'a> {
     pub(super) dirty: bool,
     /// Whether QUIT has been said.
     pub(super) quit: bool,
+    /// Whether it was kept, and nothing that it was asked since has been answered: it may have been gone all the while.
+    pub(super) unheard: bool,
+    /// What was asked of it when it was opened.
+    pub(super) policy: HostPolicy,
+    /// The name that we go by here.
+    hello: String,
+    _slot: Slot,
     /// The domains of the recipients so far, where the server bounds them.
     pub(super) domains: Vec<Domain>,
 }
 
-impl<'a> Session<'a> {
-    /// A session in clear text with `target`, which knows us.
-    async fn greet(
-        settings: &'a TransportSettings,
-        target: &Target,
-        cut: &CancellationToken,
-    ) -> Result<Self, Failure> {
-        let connection = Connection::open(target, &settings.limits, cut).await?;
-        let peer = Peer { target: target.clone(), tls: None };
-        let mut session = Self::new(settings, connection, peer);
-        session.awaited(Step::Greeting).await?;
-        session.hello().await?;
-        Ok(session)
+impl Session {
+    /// The server greets, and knows us.
+    async fn greet(mut self) -> Result<Self, Failure> {
+        self.awaited(Step::Greeting).await?;
+        self.hello().await?;
+        Ok(self)
     }
 
-    fn new(settings: &'a TransportSettings, connection: Connection, peer: Peer) -> Self {
+    fn new(
+        way: &Way<'_>,
+        policy: &HostPolicy,
+        cut: &CancellationToken,
+        target: &Target,
+        tcp: TcpStream,
+    ) -> Self {
+        let connection = Connection::new(tcp, &way.settings.limits, cut);
+        let source = way.source.map(|source| source.name.clone()).zip(connection.local());
+        let own = way.source.and_then(|source| source.helo.as_ref());
         Self {
-            settings,
+            settings: Arc::clone(way.settings),
             connection,
             offered: Capabilities::default(),
-            peer,
+            peer: Peer { target: target.clone(), tls: None, source },
             begun: 0,
             ended: 0,
             dirty: false,
             quit: false,
             domains: Vec::new(),
+            unheard: false,
+            policy: policy.clone(),
+            hello: own.unwrap_or(&way.settings.hostname).clone(),
+            _slot: way.pool.open(),
         }
+    }
+
+    /// Its server.
+    pub(crate) fn target(&self) -> &Target {
+        &self.peer.target
+    }
+
+    /// Whether it is as sure of its server as `policy` asks for.
+    pub(crate) fn satisfies(&self, policy: &HostPolicy) -> bool {
+        self.policy.is_as_good_as(policy)
+    }
+
+    /// Whether it is in order, and nothing has come that was not asked for.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        self.connection.is_quiet()
+    }
+
+    /// Whether it may be kept for another message.
+    pub(super) fn is_worth_keeping(&self) -> bool {
+        !self.quit && !self.settings.limits.keep.is_zero() && self.has_room()
+    }
+
+    /// Makes ready to wait for the next message.
+    pub(crate) fn rest(&mut self) {
+        (self.ended, self.unheard) = (0, true);
+        self.connection.shrink();
+    }
+
+    /// Goes on after a rest, for a call that ends with `cut`.
+    pub(super) fn wake(&mut self, cut: &CancellationToken) {
+        self.connection.cut_by(cut);
     }
 
     /// EHLO, or HELO with a server that does not know it (RFC 5321 §3.2, §4.1.1.1).
     async fn hello(&mut self) -> Result<(), Failure> {
         self.offered = Capabilities::default();
-        let name = &self.settings.hostname;
+        let name = self.hello.clone();
         self.say(Step::Hello, format!("EHLO {name}\r\n").as_bytes()).await?;
         let reply = self.reply(Step::Hello).await?;
         match reply.code {
@@ -93,10 +143,15 @@ impl<'a> Session<'a> {
     }
 
     /// Sends a command by itself.
-    async fn say(&mut self, step: Step, command: &[u8]) -> Result<(), Failure> {
-        tracing::debug!(commands = %command.escape_ascii(), "sent");
+    pub(super) async fn say_secret(&mut self, step: Step, command: &[u8]) -> Result<(), Failure> {
         self.connection.out.extend_from_slice(command);
         self.flush(step).await
+    }
+
+    /// The same, and shows it in the log.
+    async fn say(&mut self, step: Step, command: &[u8]) -> Result<(), Failure> {
+        tracing::debug!(commands = %command.escape_ascii(), "sent");
+        self.say_secret(step, command).await
     }
 
     /// Sends what was written.
@@ -107,6 +162,7 @@ impl<'a> Session<'a> {
             Step::Greeting
             | Step::Hello
             | Step::StartTls
+            | Step::Auth
             | Step::Reset
             | Step::Mail
             | Step::Recipient
@@ -120,19 +176,22 @@ impl<'a> Session<'a> {
         let limits = &self.settings.limits;
         let limit = match step {
             Step::Greeting => limits.greeting,
-            Step::Hello | Step::StartTls | Step::Reset => limits.command,
+            Step::Hello | Step::StartTls | Step::Auth | Step::Reset => limits.command,
             Step::Mail => limits.mail,
             Step::Recipient => limits.recipient,
             Step::Data => limits.data,
             Step::Content => limits.quit,
             Step::End => limits.end,
         };
-        self.connection.reply(step, limit).await
+        let reply = self.connection.reply(step, limit).await?;
+        // with 421 a server closes (RFC 5321 §3.8), whatever it was asked
+        self.unheard &= reply.code == 421;
+        Ok(reply)
     }
 
     /// Takes leave. The reply decides nothing, so it is not waited for long: but long enough that a server that answers does
     /// not find the connection reset.
-    pub(super) async fn leave(mut self) {
+    pub(crate) async fn leave(mut self) {
         if !self.quit {
             self.connection.out.extend_from_slice(b"QUIT\r\n");
             if self.connection.flush(Step::Hello, self.settings.limits.quit).await.is_err() {

@@ -1,9 +1,11 @@
 //! Transactions, one after the other over one session (RFC 5321 §3.3), in as few round trips as RFC 2920 allows: with PIPELINING
 //! the content of one message and MAIL, RCPT and DATA of the next go out together.
 //!
-//! BDAT (RFC 3030) carries what DATA cannot, and a message that is alone on its connection: with PIPELINING that one goes out whole,
-//! from MAIL to QUIT, before the first reply is here. Behind another message it would save nothing, as envelopes go ahead anyway.
+//! BDAT (RFC 3030) carries what DATA cannot, and with PIPELINING every small message: it goes out whole, from MAIL to the last chunk,
+//! before the first reply is here, and the next ones behind it. A server that refuses MAIL or RCPT throws the chunk away (RFC 3030 §2),
+//! and the RSET between two such messages keeps the one from ever ending in the other's transaction.
 
+mod ahead;
 mod handover;
 
 use std::collections::VecDeque;
@@ -27,6 +29,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) until: Timestamp,
     /// Once cancelled, no server is waited for any more.
     pub(crate) cut: CancellationToken,
+    /// What is out behind the delivery that is worked on: whole messages, and at the end perhaps an envelope.
+    pub(crate) flight: VecDeque<Pending<'a>>,
 }
 
 impl Desk<'_> {
@@ -61,30 +65,38 @@ enum Envelope {
     Closed,
 }
 
-impl Session<'_> {
+impl Session {
     /// Works through `queue`.
     pub(crate) async fn run<'a>(&mut self, queue: &mut VecDeque<Pending<'a>>, desk: &mut Desk<'a>) -> End {
-        let mut next = self.begin(queue, desk).await;
-        while let Some(pending) = next {
-            if desk.reporter.is_closed() {
+        loop {
+            let pending = match desk.flight.pop_front() {
+                Some(pending) => pending,
+                None => match self.begin(false, queue, desk).await {
+                    Some(pending) => pending,
+                    None => return End::Finished,
+                },
+            };
+            let is_out = pending.passage == Passage::Ahead && self.connection.out.is_empty();
+            if desk.reporter.is_closed() && !is_out {
                 // its envelope may be out, and is nothing without content (RFC 5321 §4.1.1.4)
                 return End::Dropped(Step::Mail);
             }
-            match self.transact(pending, queue, desk).await {
-                Ok(following) => next = following,
-                Err(end) => return end,
+            if let Err(end) = self.transact(pending, queue, desk).await {
+                self.lose_flight(queue, desk).await;
+                return end;
             }
         }
-        End::Finished
     }
 
-    /// Takes the next delivery that this server can take from the queue; with PIPELINING, writes its envelope too.
+    /// Takes the next delivery that this server can take from the queue; with PIPELINING, writes its envelope too. `behind` tells that
+    /// nobody knows yet whether the transaction before has ended.
     async fn begin<'a>(
         &mut self,
+        behind: bool,
         queue: &mut VecDeque<Pending<'a>>,
         desk: &mut Desk<'a>,
     ) -> Option<Pending<'a>> {
-        while self.has_room() && !desk.out_of_time() {
+        while self.has_room() && !self.quit && !desk.out_of_time() {
             let mut pending = queue.pop_front()?;
             if !self.may_meet(&pending) || !desk.reporter.begin(&mut pending).await {
                 queue.push_front(pending);
@@ -96,7 +108,7 @@ impl Session<'_> {
             }
             let mut content = Vec::new();
             if pending.is_open() {
-                pending.passage = self.passage(&pending, queue.is_empty());
+                pending.passage = self.passage(&pending);
                 let ready = match pending.passage {
                     Passage::Ahead => desk.packs.read_whole(&pending.delivery, &mut content).await,
                     Passage::Data | Passage::Chunk => desk.packs.prepare(&pending.delivery).await,
@@ -110,6 +122,7 @@ impl Session<'_> {
                 continue;
             }
             self.begun += 1;
+            pending.reset = self.dirty || behind;
             if self.offered.pipelining {
                 self.write_envelope(&pending, desk.now());
             }
@@ -122,7 +135,7 @@ impl Session<'_> {
     }
 
     /// Whether another transaction may begin, by our own limit and by the server's (RFC 9422 §4.1).
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         let own = self.settings.limits.messages_per_connection.max(1);
         self.begun < self.offered.limits.mail.map_or(own, |limit| own.min(limit))
     }
@@ -141,11 +154,11 @@ impl Session<'_> {
         room
     }
 
-    /// How the content is to go. `alone` tells that no other message waits for this session.
-    fn passage(&self, pending: &Pending<'_>, alone: bool) -> Passage {
-        let alone = alone && self.begun == 0 && self.places(pending).len() == pending.open().count();
+    /// How the content is to go.
+    fn passage(&self, pending: &Pending<'_>) -> Passage {
+        let whole = self.places(pending).len() == pending.open().count();
         let small = command::octets(&pending.delivery) <= CONTENT_OCTETS;
-        if self.offered.chunking && self.offered.pipelining && alone && small {
+        if self.offered.chunking && self.offered.pipelining && whole && small {
             Passage::Ahead
         } else if command::is_binary(&pending.delivery) {
             Passage::Chunk
@@ -174,10 +187,10 @@ impl Session<'_> {
 
     fn write_envelope(&mut self, pending: &Pending<'_>, now: Timestamp) {
         let places = self.places(pending);
-        let Self { connection, offered, dirty, .. } = self;
+        let Self { connection, offered, .. } = self;
         let out = &mut connection.out;
         let from = out.len();
-        if *dirty {
+        if pending.reset {
             out.extend_from_slice(b"RSET\r\n");
         }
         let terms = Terms { places: &places, offered, now };
@@ -191,39 +204,33 @@ impl Session<'_> {
         tracing::debug!(commands = %out[from..].escape_ascii(), "sent");
     }
 
-    /// Writes all that is left to say on this connection.
-    fn write_ahead(&mut self, content: &[u8]) {
-        let out = &mut self.connection.out;
-        out.extend_from_slice(format!("BDAT {} LAST\r\n", content.len()).as_bytes());
-        out.extend_from_slice(content);
-        out.extend_from_slice(b"QUIT\r\n");
-        self.quit = true;
-    }
-
-    /// Takes `pending` through its transaction, and gives the delivery whose envelope went out behind it.
+    /// Takes `pending` through its transaction.
     async fn transact<'a>(
         &mut self,
         pending: Pending<'a>,
         queue: &mut VecDeque<Pending<'a>>,
         desk: &mut Desk<'a>,
-    ) -> Result<Option<Pending<'a>>, End> {
+    ) -> Result<(), End> {
         let mut pending = pending;
+        if pending.passage == Passage::Ahead {
+            self.follow(Passage::Ahead, false, queue, desk).await;
+        }
         let limit = self.settings.limits.envelope;
         let envelope = timeout(limit, self.envelope(&mut pending, desk.now())).await;
         match envelope.unwrap_or(Err(Failure::TimedOut(Step::Mail))) {
             Ok(Envelope::Open(accepted)) => self.hand_over(pending, &accepted, queue, desk).await,
             Ok(Envelope::Sent(accepted)) => {
                 let answer = self.ending().await;
-                self.conclude(pending, &accepted, answer, None, queue, desk).await
+                self.conclude(pending, &accepted, answer, queue, desk).await
             }
             Ok(Envelope::OpenForNobody) => self.end_for_nobody(pending, queue, desk).await,
             Ok(Envelope::Closed) => {
                 (self.dirty, self.ended) = (true, self.ended + 1);
                 self.put_down(pending, queue, desk).await;
-                Ok(self.begin(queue, desk).await)
+                Ok(())
             }
             // it is out as a whole, so that only a refusal says that the server does not have it
-            Err(failure) if pending.passage == Passage::Ahead && !failure.is_spoken() => {
+            Err(failure) if pending.passage == Passage::Ahead && !self.was_spared(&failure) => {
                 pending.fail(&failure.unanswered());
                 desk.reporter.report(pending, Some(&self.peer)).await;
                 Err(End::Dropped(Step::End))
@@ -238,7 +245,7 @@ impl Session<'_> {
         if !lockstep {
             self.flush(Step::Mail).await?;
         }
-        if self.dirty {
+        if pending.reset {
             if let Some(reply) = self.exchange(Step::Reset, |out| out.extend_from_slice(b"RSET\r\n")).await? {
                 return Err(Failure::Refused(Step::Reset, reply));
             }

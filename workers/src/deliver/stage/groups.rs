@@ -52,7 +52,7 @@ impl<'a> Groups<'a> {
         let fits = |group: &Group<'_>| match rule.route {
             // what is discarded names its rule
             Route::Discard => group.rule == rule,
-            Route::Mx | Route::SmartHost { .. } | Route::Inbox => {
+            Route::Mx | Route::SmartHost { .. } | Route::SmartHosts(_) | Route::Inbox => {
                 group.rule.route == rule.route && group.domain.as_ref().is_none_or(|own| own == domain)
             }
         };

@@ -10,12 +10,9 @@ use super::super::session::Session;
 use super::{Desk, End};
 use crate::deliver::Hop;
 use crate::deliver::outcome::{Failure, Step};
-use crate::deliver::pending::Pending;
+use crate::deliver::pending::{Passage, Pending};
 
-/// What a session goes on with.
-type Following<'a> = Result<Option<Pending<'a>>, End>;
-
-impl Session<'_> {
+impl Session {
     /// The content, and what the server says to it.
     pub(super) async fn hand_over<'a>(
         &mut self,
@@ -23,7 +20,7 @@ impl Session<'_> {
         accepted: &[usize],
         queue: &mut VecDeque<Pending<'a>>,
         desk: &mut Desk<'a>,
-    ) -> Following<'a> {
+    ) -> Result<(), End> {
         let limit = self.settings.limits.content;
         let content = self.write_content(&pending.delivery, pending.passage, &mut desk.packs);
         let written = timeout(limit, content).await;
@@ -31,9 +28,9 @@ impl Session<'_> {
             return Err(self.cut_off(pending, cut, queue, desk).await);
         }
         let more = pending.open().count() > accepted.len();
-        let next = self.follow(more, queue, desk).await;
+        self.follow(pending.passage, more, queue, desk).await;
         let answer = self.ending().await;
-        self.conclude(pending, accepted, answer, next, queue, desk).await
+        self.conclude(pending, accepted, answer, queue, desk).await
     }
 
     /// What the server's `answer` to the content comes to for those it `accepted`.
@@ -42,14 +39,12 @@ impl Session<'_> {
         pending: Pending<'a>,
         accepted: &[usize],
         answer: Result<Reply, Failure>,
-        next: Option<Pending<'a>>,
         queue: &mut VecDeque<Pending<'a>>,
         desk: &mut Desk<'a>,
-    ) -> Following<'a> {
+    ) -> Result<(), End> {
         let mut pending = pending;
         match answer {
             Ok(reply) if reply.code() == 421 && !accepted.is_empty() => {
-                put_back(next, queue);
                 Err(self.give_back(pending, Failure::Refused(Step::End, reply), queue, desk).await)
             }
             Ok(reply) => {
@@ -58,14 +53,15 @@ impl Session<'_> {
                     ReplyClass::Intermediate | ReplyClass::Transient | ReplyClass::Permanent => {
                         let failure = Failure::Refused(Step::End, reply);
                         accepted.iter().for_each(|at| pending.fail_one(*at, &failure));
+                        // a chunk that is refused need not end its transaction
+                        self.dirty = pending.passage != Passage::Data;
                     }
                 }
                 self.ended += 1;
                 self.put_down(pending, queue, desk).await;
-                Ok(self.follow_late(next, queue, desk).await)
+                Ok(())
             }
             Err(failure) => {
-                put_back(next, queue);
                 // not on another host: this one may have taken it (RFC 1047)
                 pending.fail(&failure);
                 desk.reporter.report(pending, Some(&self.peer)).await;
@@ -80,20 +76,17 @@ impl Session<'_> {
         pending: Pending<'a>,
         queue: &mut VecDeque<Pending<'a>>,
         desk: &mut Desk<'a>,
-    ) -> Following<'a> {
+    ) -> Result<(), End> {
         self.put_down(pending, queue, desk).await;
         // RFC 2920 §3.1: nothing but the dot, or the server would wait for ever
         self.connection.out.extend_from_slice(b".\r\n");
-        let next = self.follow(false, queue, desk).await;
+        self.follow(Passage::Data, false, queue, desk).await;
         match self.ending().await {
             Ok(_) => {
                 self.ended += 1;
-                Ok(self.follow_late(next, queue, desk).await)
+                Ok(())
             }
-            Err(_) => {
-                put_back(next, queue);
-                Err(End::Dropped(Step::End))
-            }
+            Err(_) => Err(End::Dropped(Step::End)),
         }
     }
 
@@ -150,35 +143,6 @@ impl Session<'_> {
         Ok(raw.into_reply(self.settings.limits.reply_text_octets))
     }
 
-    /// With PIPELINING, writes what goes out with the end of the content: the next envelope, or QUIT unless there is `more` to do
-    /// for the same message.
-    async fn follow<'a>(
-        &mut self,
-        more: bool,
-        queue: &mut VecDeque<Pending<'a>>,
-        desk: &mut Desk<'a>,
-    ) -> Option<Pending<'a>> {
-        if !self.offered.pipelining {
-            return None;
-        }
-        let next = self.begin(queue, desk).await;
-        if next.is_none() && !more {
-            self.connection.out.extend_from_slice(b"QUIT\r\n");
-            self.quit = true;
-        }
-        next
-    }
-
-    /// The delivery to go on with, once the one before is done.
-    async fn follow_late<'a>(
-        &mut self,
-        next: Option<Pending<'a>>,
-        queue: &mut VecDeque<Pending<'a>>,
-        desk: &mut Desk<'a>,
-    ) -> Option<Pending<'a>> {
-        if next.is_some() || self.quit { next } else { self.begin(queue, desk).await }
-    }
-
     /// Hands a delivery back whose transaction has ended; or puts it at the queue's head, where the server took only some of its
     /// recipients in one transaction.
     pub(super) async fn put_down<'a>(
@@ -203,6 +167,7 @@ impl Session<'_> {
         queue: &mut VecDeque<Pending<'a>>,
         desk: &mut Desk<'a>,
     ) -> End {
+        self.recall_flight(queue, desk);
         if pending.is_open() {
             queue.push_front(pending);
         } else {
@@ -210,11 +175,5 @@ impl Session<'_> {
             desk.reporter.report(pending, Some(&self.peer)).await;
         }
         End::Broken(failure)
-    }
-}
-
-fn put_back<'a>(next: Option<Pending<'a>>, queue: &mut VecDeque<Pending<'a>>) {
-    if let Some(next) = next {
-        queue.push_front(next);
     }
 }
