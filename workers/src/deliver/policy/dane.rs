@@ -1,9 +1,10 @@
 //! DANE for SMTP (RFC 7672): the TLSA records of a host, and which of them can be used.
 
+use aws_lc_rs::digest::{SHA256_OUTPUT_LEN, SHA512_OUTPUT_LEN};
 use shared::port::{Answer, ResolveError, Resolved, Resolver, Tlsa};
 
 use super::observe::tlsa_text;
-use super::tlsa::{CERTIFICATE, DANE_EE, DANE_TA, FULL, PUBLIC_KEY, SHA2_256, SHA2_512};
+use super::tlsa::{Matching, matching, selector, usage};
 
 /// The TLSA records of a host, proved by DNSSEC.
 #[derive(Debug)]
@@ -67,23 +68,23 @@ fn proof<T>(answer: Answer<T>) -> (String, bool, bool) {
 /// Those of `records` that can be used. Of digests by two algorithms of what is else the same, the stronger ones count (RFC 7671 §9).
 fn usable(records: Vec<Tlsa>) -> Vec<Tlsa> {
     let usable: Vec<Tlsa> = records.into_iter().filter(is_usable).collect();
-    let has_sha512 = |of: &Tlsa| {
-        usable
-            .iter()
-            .any(|other| (other.usage, other.selector, other.matching) == (of.usage, of.selector, SHA2_512))
+    let is_outdone = |of: &Tlsa| {
+        let same = |other: &Tlsa| (other.usage, other.selector) == (of.usage, of.selector);
+        let stronger = |other: &Tlsa| same(other) && matching(other) == Some(Matching::Sha512);
+        matching(of) == Some(Matching::Sha256) && usable.iter().any(stronger)
     };
-    usable.iter().filter(|record| record.matching != SHA2_256 || !has_sha512(record)).cloned().collect()
+    usable.iter().filter(|record| !is_outdone(record)).cloned().collect()
 }
 
 /// RFC 7672 §3.1.3: the usages 0 and 1 cannot be used for SMTP. RFC 6698 §2.1 for the others.
 fn is_usable(record: &Tlsa) -> bool {
-    let digest = match record.matching {
-        FULL => !record.data.is_empty(),
-        SHA2_256 => record.data.len() == 32,
-        SHA2_512 => record.data.len() == 64,
-        _ => false,
+    let complete = match matching(record) {
+        Some(Matching::Full) => !record.data.is_empty(),
+        Some(Matching::Sha256) => record.data.len() == SHA256_OUTPUT_LEN,
+        Some(Matching::Sha512) => record.data.len() == SHA512_OUTPUT_LEN,
+        None => false,
     };
-    matches!(record.usage, DANE_TA | DANE_EE) && matches!(record.selector, CERTIFICATE | PUBLIC_KEY) && digest
+    usage(record).is_some() && selector(record).is_some() && complete
 }
 
 #[cfg(test)]

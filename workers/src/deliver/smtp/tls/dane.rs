@@ -13,7 +13,7 @@ use shared::port::Tlsa;
 
 use super::named::{is_for_one_of, server_names};
 use super::verifier::{Judge, Proved};
-use crate::deliver::policy::tlsa::{CERTIFICATE, DANE_EE, DANE_TA, FULL, SHA2_256, SHA2_512};
+use crate::deliver::policy::tlsa::{Matching, Selector, Usage, matching, selector, usage};
 
 #[derive(Debug)]
 pub(super) struct ByTlsa {
@@ -40,19 +40,20 @@ impl ByTlsa {
         Self { provider, tlsa, names: server_names(names) }
     }
 
-    fn of_usage(&self, usage: u8) -> impl Iterator<Item = &Tlsa> {
-        self.tlsa.iter().filter(move |record| record.usage == usage)
+    fn of_usage(&self, wanted: Usage) -> impl Iterator<Item = &Tlsa> {
+        self.tlsa.iter().filter(move |record| usage(record) == Some(wanted))
     }
 
     /// Every certificate above the server's own that a record of usage 2 means: of those that it sent, or the record itself where it
     /// is one (RFC 7671 §5.2).
     fn anchors<'a>(&'a self, sent: &'a [CertificateDer<'a>]) -> impl Iterator<Item = CertificateDer<'a>> {
         let meant = |certificate: &&CertificateDer<'a>| {
-            self.of_usage(DANE_TA).any(|record| fits(record, certificate))
+            self.of_usage(Usage::DaneTa).any(|record| fits(record, certificate))
         };
         let published = self
-            .of_usage(DANE_TA)
-            .filter(|record| (record.selector, record.matching) == (CERTIFICATE, FULL))
+            .of_usage(Usage::DaneTa)
+            .filter(|record| selector(record) == Some(Selector::Certificate))
+            .filter(|record| matching(record) == Some(Matching::Full))
             .map(|record| CertificateDer::from(record.data.as_slice()));
         sent.iter().filter(meant).cloned().chain(published)
     }
@@ -66,7 +67,7 @@ impl Judge for ByTlsa {
         now: UnixTime,
     ) -> Result<Proved, Error> {
         // RFC 7672 §3.1.1: neither its names nor its dates count
-        if self.of_usage(DANE_EE).any(|record| fits(record, end_entity)) {
+        if self.of_usage(Usage::DaneEe).any(|record| fits(record, end_entity)) {
             return Ok(Proved::DaneEe);
         }
         let mut worst = Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(NoMatch))));
@@ -88,20 +89,24 @@ impl Judge for ByTlsa {
     }
 }
 
-/// Whether `record` means `certificate` (RFC 6698 §2.1.2, §2.1.3).
+/// Whether `record` means `certificate` (RFC 6698 §2.1.2).
 fn fits(record: &Tlsa, certificate: &CertificateDer<'_>) -> bool {
-    if record.selector == CERTIFICATE {
-        return associates(record, certificate);
+    match selector(record) {
+        Some(Selector::Certificate) => associates(record, certificate),
+        Some(Selector::PublicKey) => {
+            let parsed = ParsedCertificate::try_from(certificate);
+            parsed.is_ok_and(|parsed| associates(record, parsed.subject_public_key_info().as_ref()))
+        }
+        None => false,
     }
-    let parsed = ParsedCertificate::try_from(certificate);
-    parsed.is_ok_and(|parsed| associates(record, parsed.subject_public_key_info().as_ref()))
 }
 
+/// RFC 6698 §2.1.3.
 fn associates(record: &Tlsa, selected: &[u8]) -> bool {
-    match record.matching {
-        FULL => record.data == selected,
-        SHA2_256 => record.data == digest(&SHA256, selected).as_ref(),
-        SHA2_512 => record.data == digest(&SHA512, selected).as_ref(),
-        _ => false,
+    match matching(record) {
+        Some(Matching::Full) => record.data == selected,
+        Some(Matching::Sha256) => record.data == digest(&SHA256, selected).as_ref(),
+        Some(Matching::Sha512) => record.data == digest(&SHA512, selected).as_ref(),
+        None => false,
     }
 }
