@@ -10,14 +10,11 @@ use super::dane::{self, Dane};
 use super::mta_sts::{Cached, Discovered, StsMode};
 use super::observe::{PolicyFound, ResultType, TlsObservation};
 use super::overrides::{TlsMode, TlsOverride};
-use super::{Assurance, HostPolicy, Origin, TlsPolicies};
+use super::{Assurance, HostPolicy, Origin, TlsPolicies, tlsa};
 use crate::deliver::mx::Target;
 use crate::deliver::outcome::Failure;
 use crate::deliver::smtp::tls::Connector;
 use crate::deliver::{SmartHostTls, SmartHosts};
-
-/// Certificate usage DANE-EE (RFC 7218).
-const DANE_EE: u8 = 3;
 
 /// What a message asks of TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,7 +132,7 @@ impl DestinationTls<'_> {
                 }
             }
             // RFC 7672 §3.1.1: DANE-EE asks for none, and so a session is as good for every domain of the host
-            if dane.usable.iter().all(|record| record.usage == DANE_EE) {
+            if dane.usable.iter().all(|record| tlsa::usage(record) == Some(tlsa::Usage::DaneEe)) {
                 names.clear();
             }
             Assurance::Dane { tlsa: dane.usable, names }
