@@ -11,8 +11,8 @@ use super::Faults;
 use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{Domain, MessageId, PackId, Reply, Timestamp};
 use crate::port::{
-    Cancel, Claim, Counters, Deliveries, DeliveryState, Depth, Directory, Entry, EntryKind, Held, Keys,
-    Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Queue, Receipt, Received, Record,
+    Cancel, Claim, Counters, Deliveries, DeliveryState, Depth, Directory, Entry, EntryKind, Feedback, Held,
+    Keys, Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Queue, Receipt, Received, Record,
     SigningKey, Spool, SpoolWriter, Taken, Window,
 };
 
@@ -122,6 +122,9 @@ impl Deliveries for Faulty<dyn Deliveries> {
     }
     async fn cancel(&self, key: &DeliveryKey, reply: &Reply) -> PortResult<Cancel> {
         self.faults.apply("cancel", self.inner.cancel(key, reply)).await
+    }
+    async fn note(&self, key: &DeliveryKey, feedback: Feedback) -> PortResult<bool> {
+        self.faults.apply("note", self.inner.note(key, feedback)).await
     }
     async fn settled(&self, keys: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>> {
         self.faults.apply_read("settled", self.inner.settled(keys)).await
