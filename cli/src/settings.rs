@@ -2,6 +2,7 @@
 
 mod auth;
 mod check;
+mod outcomes;
 mod read;
 mod roles;
 mod taking_in;
@@ -17,7 +18,7 @@ use shared::config::Setting;
 use shared::mail::Domain;
 use shared::telemetry::{LogFilter, LogFormat};
 use shared::wire::Store;
-use workers::deliver::{ClientLimits, RetrySettings, Route};
+use workers::deliver::{ClientLimits, RetrySettings, Route, SuppressionSettings};
 use workers::limits::{CONNECTIONS_MAX, PACK_RETAIN, RETAIN};
 
 pub(crate) use read::read;
@@ -54,6 +55,10 @@ pub(crate) struct Settings {
     pub(crate) auth: AuthSettings,
     pub(crate) limits: Limits,
     pub(crate) retry: RetrySettings,
+    /// The domain of the return paths that submissions leave with, and of their bounces.
+    pub(crate) bounces: Option<Domain>,
+    /// Who is suppressed by itself.
+    pub(crate) suppression: SuppressionSettings,
     pub(crate) stores: Stores,
     /// Name servers; the system's own where there are none.
     pub(crate) dns_servers: Vec<SocketAddr>,
@@ -263,6 +268,8 @@ impl Settings {
             auth: AuthSettings::default(),
             limits: Limits::default(),
             retry: RetrySettings::default(),
+            bounces: None,
+            suppression: SuppressionSettings::default(),
             stores: Stores::default(),
             dns_servers: Vec::new(),
             deliver: Deliver::default(),

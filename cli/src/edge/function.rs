@@ -41,10 +41,11 @@ fn prepare(settings: &Settings, stores: &Stores) -> Batches {
 /// A worker for each invocation, which heeds the ending of that. What is dear to make is made once.
 fn deliver(settings: &Settings, stores: &Stores) -> Outcome<Batches> {
     let transports = join::transports(settings, stores, &join::resolver(settings)?);
-    let (settings, worker) = (join::deliver_settings(settings)?, join::deliver_ports(stores));
+    let (worker, deliver) = (join::deliver_ports(settings, stores), join::deliver_settings(settings)?);
+    let in_front = join::bounces(settings, stores, &worker);
     Ok(Batches::new(ports(&stores.outbound, stores), move |ending| {
-        let transports = Arc::new(transports.clone().cut_by(ending.cut.clone()));
-        Arc::new(Deliver::new(settings.clone(), worker.clone(), transports).drained_by(ending.drain.clone()))
+        let transport = in_front(Arc::new(transports.clone().cut_by(ending.cut.clone())));
+        Arc::new(Deliver::new(deliver.clone(), worker.clone(), transport).drained_by(ending.drain.clone()))
     }))
 }
 

@@ -14,7 +14,7 @@ pub(crate) const CANCEL: &[Store] = TRACE;
 /// What `domain` looks at and writes.
 pub(crate) const DOMAIN: &[Store] = &[Store::Directory, Store::Keys];
 
-/// What `credential` and `recipient` look at and write.
+/// What `credential`, `recipient`, `suppress` and `bounces` look at and write.
 pub(crate) const DIRECTORY: &[Store] = &[Store::Directory];
 
 /// The stores of whoever reads `settings`.
@@ -41,7 +41,14 @@ fn of_role(role: Role, settings: &Settings, reader: Reader) -> Needs {
             Store::Directory,
             Store::Keys,
         ]),
-        Role::Deliver => Needs::of(&[Store::Spool, Store::QueueInbound, Store::QueueOutbound, Store::State]),
+        // of the directory, the suppressions
+        Role::Deliver => Needs::of(&[
+            Store::Spool,
+            Store::QueueInbound,
+            Store::QueueOutbound,
+            Store::State,
+            Store::Directory,
+        ]),
         Role::Sweep => {
             let sweep = Needs::of(&[Store::QueueOutbound, Store::State]);
             let packs = Needs::of(&[Store::Spool]);
@@ -89,7 +96,10 @@ mod tests {
             of(&[Role::Prepare], None),
             ["spool", "queue_inbound", "queue_outbound", "state", "directory", "keys"]
         );
-        assert_eq!(of(&[Role::Deliver], None), ["spool", "queue_inbound", "queue_outbound", "state"]);
+        assert_eq!(
+            of(&[Role::Deliver], None),
+            ["spool", "queue_inbound", "queue_outbound", "state", "directory"]
+        );
         assert_eq!(of(&[Role::Sweep], None), ["spool", "queue_outbound", "state"]);
         assert_eq!(of(&Role::ALL, None).len(), Store::ALL.len());
     }

@@ -11,7 +11,8 @@ use workers::deliver::{DomainRetry, RetrySettings, Route, Routes};
 use super::auth::auth;
 use super::check::{ADDRESS_RIGHT, Taken, check, check_schedule, check_time};
 use super::{
-    BareLf, Deliver, Kind, Listener, Log, Reader, Role, Roles, Settings, Stores, Timeouts, taking_in, tls,
+    BareLf, Deliver, Kind, Listener, Log, Reader, Role, Roles, Settings, Stores, Timeouts, outcomes,
+    taking_in, tls,
 };
 use crate::args::DATA;
 
@@ -56,6 +57,8 @@ fn settings(root: &mut Section<'_>, reader: Reader) -> Settings {
         auth: root.section("auth", auth),
         limits: root.section("limits", |own| taking_in::limits(own, in_bucket)),
         retry: root.section("retry", retry),
+        bounces: root.section("bounces", outcomes::bounces),
+        suppression: root.section("suppression", outcomes::suppression),
         stores,
         dns_servers: root.section("dns", |dns| dns.list("servers", default.dns_servers)),
         deliver: root.section("deliver", deliver),

@@ -43,7 +43,8 @@ fn the_example_lists_every_key_with_its_default() {
     settings.dns_servers.clear();
     settings.auth.issuers.clear();
     settings.routes.retain(|(pattern, _)| pattern == "*");
-    (settings.http, settings.log.format) = (None, None);
+    (settings.http, settings.log.format, settings.bounces) = (None, None, None);
+    settings.suppression.exempt.clear();
     settings.stores =
         Stores { retention: settings.stores.retention, memory: settings.stores.memory, ..Stores::default() };
     assert_eq!(settings, Settings::new("mx.example.com".parse().unwrap(), "./.spoolway".into()));
@@ -306,6 +307,7 @@ fn a_function_lists_every_store_that_it_lacks_and_has_no_folder_of_its_own() {
             "stores.queue_inbound: it is not set; set SPOOLWAY_STORES_QUEUE_INBOUND to a URL; a function has no folder of its own",
             "stores.queue_outbound: it is not set; set SPOOLWAY_STORES_QUEUE_OUTBOUND to a URL; a function has no folder of its own",
             "stores.state: it is not set; set SPOOLWAY_STORES_STATE to a URL; a function has no folder of its own",
+            "stores.directory: it is not set; set SPOOLWAY_STORES_DIRECTORY to a URL; a function has no folder of its own",
         ]
     );
     let sweep = [("SPOOLWAY_STORES_STATE", "file:/tmp/s"), ("SPOOLWAY_STORES_QUEUE_OUTBOUND", "nonsense")];
