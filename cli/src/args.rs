@@ -2,6 +2,7 @@
 
 mod credential;
 mod recipient;
+mod suppress;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,8 +16,10 @@ use workers::deliver::Route;
 use crate::exit::CODES;
 use crate::settings::Role;
 
+pub(crate) use credential::tenant;
 pub(crate) use credential::{CredentialAction, CredentialArgs, CredentialName, NewCredential};
 pub(crate) use recipient::{RecipientAction, RecipientArgs, RecipientNames};
+pub(crate) use suppress::{BouncesAction, BouncesArgs, SuppressAction, SuppressArgs};
 
 /// Where data lies unless something else is said.
 pub(crate) const DATA: &str = "./.spoolway";
@@ -49,6 +52,10 @@ pub(crate) enum Command {
     Credential(CredentialArgs),
     /// Say whom mail from anybody is taken for.
     Recipient(RecipientArgs),
+    /// Say whom mail is not sent to.
+    Suppress(SuppressArgs),
+    /// Look after the return paths that bounces come back to.
+    Bounces(BouncesArgs),
     /// Submit a file over SMTP.
     Send(Send),
 }

@@ -69,6 +69,7 @@ impl Edge {
         // what is wrong with a certificate is told before anything is made
         let tls = join::tls(settings).await.map_err(|mistakes| refused_tls(&mistakes))?;
         let (stores, held) = join::make_stores(settings).await?;
+        join::ensure_return_paths(settings, &stores).await;
         let clock = Arc::clone(&stores.clock);
         let health = Arc::new(health(settings, &stores));
         let http = match settings.http {

@@ -1,4 +1,4 @@
-//! The `spoolway` command: `dev`, `serve`, `trace`, `queue`, `cancel`, `domain`, `credential`, `recipient`, `send`; and `bootstrap`, its stages as Lambda functions.
+//! The `spoolway` command: `dev`, `serve`, `trace`, `queue`, `cancel`, `domain`, `credential`, `recipient`, `suppress`, `bounces`, `send`; and `bootstrap`, its stages as Lambda functions.
 //!
 //! Each command is a function from what it needs (ports, settings, a stream) to what it writes. Only this file reads the process: its
 //! arguments, its environment, its terminal. Only [`edge`] joins the parts.
@@ -23,6 +23,7 @@ mod send;
 mod serve;
 mod settings;
 mod signal;
+mod suppress;
 mod trace;
 
 use std::collections::HashMap;
@@ -123,6 +124,8 @@ fn run(command: Command) -> Outcome {
         Command::Domain(args) => run_domain(args.action, screen, out),
         Command::Credential(args) => run_credential(args.action, screen, out),
         Command::Recipient(args) => run_recipient(args.action, screen, out),
+        Command::Suppress(args) => suppress::suppress(args.action, screen, out),
+        Command::Bounces(args) => suppress::bounces(args.action, out),
         Command::Send(args) => {
             let content = read_content(&args.file)?;
             let submission = send::Submission { from: args.from, to: args.to, content };

@@ -44,6 +44,17 @@ pub(crate) const TENANT_OCTETS_MAX: usize = 64;
 pub(crate) const CREDENTIAL_NAME_OCTETS_MAX: usize = 255;
 /// Entries asked for at a time, for `domain list`.
 pub(crate) const ENTRY_PAGE: usize = 200;
+/// Longest domain of return paths, in octets: a path has 256, of which its brackets, its local part and its @ take 67 (RFC 5321
+/// §4.5.3.1.3).
+pub(crate) const BOUNCES_DOMAIN_OCTETS_MAX: usize = 189;
+/// Longest line of a file of suppressions, in octets: more than the longest address and the longest source.
+pub(crate) const IMPORT_LINE_OCTETS_MAX: usize = 8 * 1024;
+/// Writes under way at a time, for `suppress import`.
+pub(crate) const IMPORT_WRITES_MAX: usize = 32;
+/// Lines between two words on how far it is.
+pub(crate) const IMPORT_PROGRESS: u64 = 10_000;
+/// Wrong lines that are told one by one.
+pub(crate) const IMPORT_MISTAKES_TOLD: u64 = 20;
 /// Names tried for a key before giving up, for `domain add`.
 pub(crate) const SELECTOR_TRIES: usize = 4;
 /// Octets in one string of a TXT record (RFC 1035 §3.3.14).

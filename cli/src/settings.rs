@@ -3,6 +3,7 @@
 mod auth;
 mod check;
 mod leaving;
+mod outcomes;
 mod read;
 mod roles;
 mod taking_in;
@@ -21,7 +22,7 @@ use shared::dns::DnsSettings;
 use shared::mail::Domain;
 use shared::telemetry::{LogFilter, LogFormat};
 use shared::wire::Store;
-use workers::deliver::{ClientLimits, RetrySettings, Route, Source, TlsOverrides};
+use workers::deliver::{ClientLimits, RetrySettings, Route, Source, SuppressionSettings, TlsOverrides};
 use workers::limits::{CONNECTIONS_MAX, PACK_RETAIN, RETAIN};
 
 pub(crate) use read::read;
@@ -61,6 +62,10 @@ pub(crate) struct Settings {
     pub(crate) auth: AuthSettings,
     pub(crate) limits: Limits,
     pub(crate) retry: RetrySettings,
+    /// The domain of the return paths that submissions leave with, and of their bounces.
+    pub(crate) bounces: Option<Domain>,
+    /// Who is suppressed by itself.
+    pub(crate) suppression: SuppressionSettings,
     pub(crate) stores: Stores,
     /// Which name servers are asked, and whether they are believed.
     pub(crate) dns: DnsSettings,
@@ -305,6 +310,8 @@ impl Settings {
             auth: AuthSettings::default(),
             limits: Limits::default(),
             retry: RetrySettings::default(),
+            bounces: None,
+            suppression: SuppressionSettings::default(),
             stores: Stores::default(),
             dns: DnsSettings::default(),
             tls_policy: TlsOverrides::default(),

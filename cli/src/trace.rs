@@ -11,7 +11,9 @@ use shared::mail::{
     Client, MailOptions, Mailbox, MessageId, Recipient, Reply, ReversePath, TenantId, Timestamp,
 };
 use shared::pack::{PackError, PackReader, PackedMessage};
-use shared::port::{Attempt, Deliveries, DeliveryState, RecipientState, RecipientStatus, Spool};
+use shared::port::{
+    Attempt, Deliveries, DeliveryState, Feedback, FeedbackKind, RecipientState, RecipientStatus, Spool,
+};
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::screen::{Screen, write_json};
@@ -104,6 +106,23 @@ struct DeliveryStory {
     /// Whether it is held still.
     #[serde(skip)]
     held: bool,
+    /// What it left with in place of its sender.
+    return_path: Option<Mailbox>,
+    /// What came to be known later.
+    feedback: Vec<FeedbackStory>,
+}
+
+#[derive(Debug, Serialize)]
+struct FeedbackStory {
+    #[serde(with = "rfc3339")]
+    at: Timestamp,
+    kind: FeedbackKind,
+    address: Mailbox,
+    reply: ReplyStory,
+    reporter: Option<String>,
+    /// The message that said so, which has a trace of its own.
+    report: MessageId,
+    suppressed: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -297,7 +316,16 @@ impl From<&DeliveryState> for DeliveryStory {
             expires_at: state.expires_at,
             held_until: state.held_until,
             held: state.is_held(),
+            return_path: state.return_path.clone(),
+            feedback: state.feedback.iter().map(FeedbackStory::from).collect(),
         }
+    }
+}
+
+impl From<&Feedback> for FeedbackStory {
+    fn from(feedback: &Feedback) -> Self {
+        let Feedback { at, kind, address, reply, reporter, report, suppressed } = feedback.clone();
+        Self { at, kind, address, reply: ReplyStory::from(&reply), reporter, report, suppressed }
     }
 }
 

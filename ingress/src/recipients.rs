@@ -3,6 +3,8 @@
 //! The directory says it: one address, a pattern, or every address of a domain. What it said is kept for a short while, so that a
 //! recipient who was added or removed is known within that time.
 
+mod bounces;
+
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +14,9 @@ use shared::directory::{RecipientEntry, RecipientPattern, Recipients as Names};
 use shared::limits::RECIPIENT_PATTERNS_MAX;
 use shared::mail::{Domain, Mailbox, Timestamp};
 use shared::port::{Clock, Directory, EntryKind, PortError, PortResult};
+use shared::return_path::ReturnPaths;
 
+use self::bounces::Bounces;
 use crate::Settings;
 use crate::limits::{
     DIRECTORY_WAIT, RECIPIENT_DOMAINS_KEPT_MAX, RECIPIENT_PAGE, RECIPIENTS_KEPT, RECIPIENTS_KEPT_MAX,
@@ -37,6 +41,7 @@ pub(crate) struct Recipients {
     clock: Arc<dyn Clock>,
     relay_domains: HashSet<Domain>,
     own_domain: Option<Domain>,
+    bounces: Option<Bounces>,
     domains: Kept<Domain, Arc<Rules>>,
     /// Whether there is an entry, by its name.
     addresses: Kept<String, bool>,
@@ -51,9 +56,14 @@ struct Rules {
 
 impl Recipients {
     pub(crate) fn new(settings: &Settings, directory: Arc<dyn Directory>, clock: Arc<dyn Clock>) -> Self {
+        let bounces = settings
+            .bounces
+            .clone()
+            .map(|domain| Bounces::new(ReturnPaths::new(domain, Arc::clone(&directory), Arc::clone(&clock))));
         Self {
             directory,
             clock,
+            bounces,
             relay_domains: settings.relay_domains.iter().cloned().collect(),
             own_domain: Domain::parse(&settings.hostname).ok(),
             domains: Kept::new(RECIPIENT_DOMAINS_KEPT_MAX),
@@ -67,15 +77,25 @@ impl Recipients {
     pub(crate) async fn check(&self, recipient: &Mailbox) -> PortResult<Known> {
         let domain = recipient.domain();
         let is_postmaster = recipient.local_part().eq_ignore_ascii_case("postmaster");
-        if self.relay_domains.contains(domain) || (is_postmaster && self.own_domain.as_ref() == Some(domain))
-        {
+        let bounces = self.bounces.as_ref().filter(|bounces| bounces.domain() == domain);
+        let for_programs = bounces.filter(|bounces| bounces.have(recipient));
+        let is_own = bounces.is_some() || self.own_domain.as_ref() == Some(domain);
+        if for_programs.is_none() && (self.relay_domains.contains(domain) || (is_postmaster && is_own)) {
             return Ok(Known::Yes);
         }
-        let look = self.look_up(recipient, is_postmaster);
+        let look = async {
+            match for_programs {
+                Some(bounces) => bounces.check(recipient).await,
+                None => self.look_up(recipient, is_postmaster).await,
+            }
+        };
         self.clock
             .timeout(DIRECTORY_WAIT, look)
             .await
             .unwrap_or_else(|| Err(PortError::refused(LOOK_UP, "the directory does not answer")))
+            .map(|known| {
+                if known == Known::NotOurDomain && bounces.is_some() { Known::NoSuchRecipient } else { known }
+            })
     }
 
     async fn look_up(&self, recipient: &Mailbox, is_postmaster: bool) -> PortResult<Known> {

@@ -22,6 +22,8 @@ pub struct Settings {
     pub trusted_networks: Vec<IpNet>,
     /// Domains that anyone may send to.
     pub relay_domains: Vec<Domain>,
+    /// The domain of return paths, at which mail is taken for those that are signed.
+    pub bounces: Option<Domain>,
     /// Its certificates, where it has any; needed by every listener with TLS.
     pub tls: Option<Tls>,
     /// Load balancers: who may connect to a listener that reads PROXY headers.
@@ -44,6 +46,7 @@ impl Default for Settings {
             listeners: Vec::new(),
             trusted_networks: Vec::new(),
             relay_domains: Vec::new(),
+            bounces: None,
             tls: None,
             proxy_networks: Vec::new(),
             xclient_networks: Vec::new(),

@@ -4,7 +4,9 @@ mod credential;
 mod decoy;
 mod domain;
 mod recipient;
+mod return_path_key;
 mod scram;
+mod suppression;
 
 use thiserror::Error;
 
@@ -14,7 +16,9 @@ pub use credential::{
 pub use decoy::DecoyKey;
 pub use domain::{DomainEntry, Selector};
 pub use recipient::{RecipientEntry, RecipientPattern, RecipientPatternError, Recipients};
+pub use return_path_key::ReturnPathKey;
 pub use scram::{SecretError, saslprep};
+pub use suppression::{SuppressionEntry, SuppressionReason, SuppressionReasonError, is_same_address};
 
 use crate::port::EntryKind;
 

@@ -6,7 +6,8 @@ use thiserror::Error;
 
 pub use crate::limits::{DELIVERIES_MAX, JOB_OCTETS_MAX, RECIPIENTS_MAX};
 use crate::mail::{
-    ContentFacts, Domain, JobId, MailOptions, MessageId, PackId, Recipient, ReversePath, TenantId, Timestamp,
+    ContentFacts, Domain, JobId, MailOptions, Mailbox, MessageId, PackId, Recipient, ReversePath, TenantId,
+    Timestamp,
 };
 
 /// The version this code writes. It reads every version released so far (golden files in `tests/jobs/`).
@@ -55,8 +56,11 @@ pub struct Delivery {
     /// The header lines put in front of the stored bytes, each ended by CRLF; and the empty line behind them, where the
     /// stored bytes begin with neither a header field nor that line.
     pub prefix: String,
-    /// MAIL FROM.
+    /// MAIL FROM, as its sender gave it: who is told of what becomes of it.
     pub from: ReversePath,
+    /// What MAIL FROM says in its place, so that a later bounce finds its way back; the delivery has one recipient then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_path: Option<Mailbox>,
     /// Those who have no final outcome yet; at most [`RECIPIENTS_MAX`].
     pub recipients: Vec<Recipient>,
     /// The parameters of MAIL.
@@ -111,6 +115,16 @@ impl Notices {
 }
 
 impl Delivery {
+    /// What MAIL FROM says to the next server; `None` is the null path.
+    pub fn mail_from(&self) -> Option<&Mailbox> {
+        self.return_path.as_ref().or(self.from.mailbox())
+    }
+
+    /// Whether a client of ours handed the message in, and no stranger: its signatures were made here, or it is told why not.
+    pub fn is_submission(&self) -> bool {
+        !self.signed.is_empty() || self.unsigned.is_some()
+    }
+
     /// Until when the message is to be delivered, where its sender set a time (RFC 2852).
     pub fn deliver_by(&self) -> Option<Timestamp> {
         let by = self.options.deliver_by?;

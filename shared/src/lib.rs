@@ -13,6 +13,7 @@ pub mod mail;
 pub mod pack;
 mod pkcs8;
 pub mod port;
+pub mod return_path;
 pub mod system;
 pub mod telemetry;
 #[cfg(feature = "testkit")]

@@ -19,6 +19,31 @@ pub const RECIPIENTS_MAX: usize = 100;
 /// Most attempts that are remembered of one delivery. With the schedule as it comes, five days have about 40.
 pub const ATTEMPTS_MAX: usize = 100;
 
+/// Most reports that are remembered of what became of one delivery later. A member of a list behind it may send one each.
+pub const FEEDBACK_MAX: usize = 20;
+
+/// Octets of the keys that return paths are signed with: as many as their hash has.
+pub const RETURN_PATH_KEY_OCTETS: usize = 32;
+/// Octets of such a signature that stand in the path: 96 bits, of which no guess can be tried but by sending mail.
+pub(crate) const RETURN_PATH_TAG_OCTETS: usize = 12;
+/// What numbers in a return path are written to: it fits them into a local part.
+pub(crate) const RETURN_PATH_RADIX: u32 = 32;
+/// Digits of a pack's 128 bits there.
+pub(crate) const RETURN_PATH_PACK_DIGITS: usize = 26;
+/// Digits of the signature there.
+pub(crate) const RETURN_PATH_TAG_DIGITS: usize = (RETURN_PATH_TAG_OCTETS * 8).div_ceil(5);
+/// How long the keys of return paths are kept.
+pub(crate) const RETURN_PATH_KEYS_KEPT: Duration = Duration::from_secs(10);
+/// How soon they are read again for a path that none of them has signed; it bounds what forged paths cost.
+pub(crate) const RETURN_PATH_KEYS_LOOK: Duration = Duration::from_secs(1);
+/// How old a key must be to sign where there is another, so that whoever checks has seen it.
+pub(crate) const RETURN_PATH_KEY_SETTLES: Duration = Duration::from_secs(60);
+/// Most keys of return paths: the one that signs, and those whose paths are out there still.
+pub const RETURN_PATH_KEYS_MAX: usize = 4;
+
+/// Longest account of why an address is suppressed, in characters.
+pub const SUPPRESSION_DETAIL_CHARS_MAX: usize = 300;
+
 /// Most entries of one send or receive of a queue (SQS).
 pub const BATCH_MAX: usize = 10;
 /// Longest delay of a queue's entry (SQS).

@@ -19,8 +19,8 @@ mod tallies;
 pub use clock::Clock;
 pub use counters::{Counters, Taken, Window};
 pub use deliveries::{
-    Attempt, Cancel, Claim, DUE_SHARDS, Deliveries, DeliveryState, Held, Next, PendingCursor, RecipientState,
-    RecipientStatus, Record, due_shard,
+    Attempt, Cancel, Claim, DUE_SHARDS, Deliveries, DeliveryState, Feedback, FeedbackKind, Held, Next,
+    PendingCursor, RecipientState, RecipientStatus, Record, due_shard,
 };
 pub use directory::{Directory, Entry, EntryKind};
 pub use error::{PortError, PortResult, chain};

@@ -2,10 +2,12 @@
 
 use shared::job::{DeliverJob, Delivery, Job, JobError, PrepareJob};
 use shared::mail::{Body, ContentFacts, JobId, MailOptions, ReversePath};
-use shared::testkit::samples::delivery;
+use shared::port::{DeliveryState, RecipientStatus};
+use shared::testkit::samples::{delivery, record};
 
 const PREPARE: &str = include_str!("jobs/v1-prepare.json");
 const DELIVER: &str = include_str!("jobs/v1-deliver.json");
+const STATE: &str = include_str!("jobs/state.json");
 
 fn golden() -> DeliverJob {
     let mut first = delivery(&["r1@example.org", "\"r 2\"@example.org"]);
@@ -64,6 +66,16 @@ fn what_a_later_version_wrote_is_not_guessed_at() {
     for text in ["", "{}", "[]", "{\"v\":1}", "{\"v\":\"1\"}", "{\"v\":1,\"pack\":\"x\"}"] {
         assert!(matches!(PrepareJob::decode(text), Err(JobError::Malformed(_))), "{text}");
     }
+}
+
+#[test]
+fn a_state_of_an_earlier_release_is_read_and_still_written_so() {
+    let mut tried = delivery(&["r1@example.org"]);
+    tried.key.message = "0193f6cd2c007000800000000000000a-0".parse().expect("a message id");
+    let state = DeliveryState::begin(record(&tried, RecipientStatus::Delivered));
+    let text = serde_json::to_string(&state).unwrap();
+    assert_eq!(text, STATE.trim_end());
+    assert_eq!(serde_json::from_str::<DeliveryState>(STATE).unwrap(), state);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod a_refused_recipient_bounces_and_the_others_are_delivered;
 mod a_remote_that_hangs_does_not_hold_the_end_up;
 mod apps_authenticate_with_their_own_mechanisms;
 mod arrows_point_one_way;
+mod bounces_come_back_to_their_message;
 mod connections_leave_descriptors_for_the_stores;
 mod dev_keeps_mail_in_an_inbox;
 mod every_log_line_of_a_message_names_it;

@@ -4,8 +4,10 @@ mod address;
 mod attempt;
 mod backoff;
 mod batch;
+mod bounces;
 mod classify;
 mod dsn;
+mod hard_bounce;
 mod https;
 mod inbox;
 mod mx;
@@ -22,12 +24,14 @@ mod smart_host;
 mod smtp;
 mod source;
 mod stage;
+mod suppression;
 mod text;
 mod transport;
 mod transports;
 
-pub use attempt::{Hop, Outcome, RecipientOutcome, Tried};
+pub use attempt::{Hop, Outcome, RecipientOutcome, SUPPRESSED_ROUTE, Tried};
 pub(crate) use batch::{job_order, priority, send_jobs, to_jobs};
+pub use bounces::{BouncePorts, Bounces};
 pub use classify::{Class, Classification, Retry, Scope, classify};
 pub(crate) use https::{Https, HttpsError};
 pub use outcome::Step;
@@ -42,6 +46,7 @@ pub use smart_host::{Login, Mechanism, SecretSource, SmartHost, SmartHostTls, Sm
 pub(crate) use smtp::tls::Roots;
 pub use source::{Source, Sources};
 pub use stage::{Deliver, DeliverPorts, DeliverSettings};
+pub use suppression::{SuppressionSettings, Suppressions};
 pub use transport::Transport;
 pub use transports::{Observer, TransportPorts, TransportSettings, Transports, TrustAnchors};
 

@@ -81,6 +81,24 @@ pub const LINE_OCTETS_MAX: usize = 998;
 /// Longest line of quoted-printable, in octets without its CRLF (RFC 2045 §6.7).
 pub const QUOTED_LINE_OCTETS_MAX: usize = 76;
 
+/// Most octets that are read of a message that came back: its report stands in front of what it returns of the message.
+pub const REPORT_OCTETS_MAX: u64 = 64 * 1024;
+/// Most groups of fields in a report that are looked at.
+pub const REPORT_GROUPS_MAX: usize = 101;
+/// Longest field of a report, in octets; more of it is not read.
+pub const REPORT_FIELD_OCTETS_MAX: usize = 2048;
+/// Most texts in a complaint that look like return paths, of which each is checked.
+pub const REPORT_PATHS_MAX: usize = 8;
+/// How long a bounce waits for the record of the delivery that it is about.
+pub const REPORT_WAITS_FOR_RECORD: Duration = Duration::from_secs(HOUR);
+
+/// How long it is believed that a tenant has no suppressions.
+pub const SUPPRESSIONS_KEPT: Duration = Duration::from_secs(10);
+/// Most tenants of whom that is remembered.
+pub const SUPPRESSION_TENANTS_KEPT_MAX: usize = 4096;
+/// Recipients of one delivery that are looked up at a time.
+pub const SUPPRESSION_READS_MAX: usize = 16;
+
 /// Most fields that one signature covers. A message with more of the kinds that are signed is no honest message.
 pub const SIGNED_FIELDS_MAX: usize = 128;
 /// Longest line of a signature, in octets without its CRLF: RFC 5322 §2.1.1 asks for at most 78.

@@ -11,6 +11,7 @@
 mod content;
 mod hold;
 mod prefix;
+mod return_paths;
 mod scan;
 mod signers;
 mod split;
@@ -21,9 +22,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use shared::job::{Job, JobError, PrepareJob};
-use shared::mail::{MessageId, PackId};
+use shared::mail::{Mailbox, MessageId, PackId};
 use shared::pack::{PackError, PackReader, PackedMessage};
 use shared::port::{BATCH_MAX, Claim, Clock, Deliveries, Directory, Keys, PortError, Queue, Spool, chain};
+use shared::return_path::ReturnPaths;
 use thiserror::Error;
 use tracing::{error, info, warn};
 
@@ -48,6 +50,8 @@ pub struct PreparePorts {
     pub directory: Arc<dyn Directory>,
     /// Their keys.
     pub keys: Arc<dyn Keys>,
+    /// What submissions leave with for MAIL FROM, so that their bounces come back here; `None` leaves MAIL FROM as it is.
+    pub return_paths: Option<Arc<ReturnPaths>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -98,6 +102,8 @@ enum Failure {
     Claim(#[source] PortError),
     #[error("the signing keys could not be read")]
     Keys(#[source] PortError),
+    #[error("the keys of return paths could not be read")]
+    ReturnPaths(#[source] PortError),
     #[error("held deliveries could not be written")]
     Hold(#[source] PortError),
     #[error("jobs could not be sent")]
@@ -112,6 +118,8 @@ struct Prepared {
     subject: String,
     signed: Vec<String>,
     unsigned: Option<Unsigned>,
+    /// One for each recipient, sorted by domain; or none.
+    return_paths: Vec<Mailbox>,
 }
 
 #[async_trait]
@@ -231,12 +239,14 @@ impl Prepare {
         let mut message = message;
         // RFC 8689 §4.1: REQUIRETLS goes before the field
         message.content.tls_not_required = scan.tls_not_required && !message.envelope.options.require_tls;
-        Ok(Prepared { id, prefix, subject: scan.take_subject(), signed, unsigned, message })
+        let return_paths = self.return_paths(id, &message).await.map_err(Failure::ReturnPaths)?;
+        let subject = scan.take_subject();
+        Ok(Prepared { id, prefix, subject, signed, unsigned, return_paths, message })
     }
 
     /// Sends the jobs of a pack that was found whole; tells how many.
     async fn send(&self, prepared: &mut [Prepared], check: bool) -> Result<usize, Failure> {
-        let mut jobs = Jobs::of(prepared, self.settings.lifetime, check);
+        let mut jobs = Jobs::of(prepared, self.bounces(), self.settings.lifetime, check);
         let (mut sent, mut failed) = (0, None);
         loop {
             let batch: Vec<_> = jobs.by_ref().take(BATCH_MAX).collect();
@@ -275,6 +285,7 @@ impl Prepare {
             Failure::Pack(PackError::Spool(_))
             | Failure::Claim(_)
             | Failure::Keys(_)
+            | Failure::ReturnPaths(_)
             | Failure::Hold(_)
             | Failure::Send(_) => {
                 warn!(pack_id, cause, "a pack cannot be prepared yet");

@@ -103,7 +103,7 @@ fn credential_name(text: &str) -> Result<String, &'static str> {
 }
 
 /// A name that a queue can group messages by.
-fn tenant(text: &str) -> Result<String, &'static str> {
+pub(crate) fn tenant(text: &str) -> Result<String, &'static str> {
     let fits = (1..=TENANT_OCTETS_MAX).contains(&text.len())
         && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b".-_".contains(&octet));
     if fits {

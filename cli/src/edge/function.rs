@@ -43,15 +43,21 @@ fn prepare(settings: &Settings, stores: &Stores) -> Batches {
 fn deliver(settings: &Settings, stores: &Stores) -> Outcome<Batches> {
     let tally = join::tls_tally(settings, stores);
     let transports = join::transports(settings, stores, &join::resolver(settings)?, tally.as_ref());
-    let (settings, worker) = (join::deliver_settings(settings)?, join::deliver_ports(stores));
+    let (worker, deliver) = (join::deliver_ports(settings, stores), join::deliver_settings(settings)?);
+    let in_front = join::bounces(settings, stores, &worker);
     let kept = transports.clone();
     let batches = Batches::new(ports(&stores.outbound, stores), move |ending| {
-        let transports = Arc::new(transports.clone().cut_by(ending.cut.clone()));
-        Arc::new(Deliver::new(settings.clone(), worker.clone(), transports).drained_by(ending.drain.clone()))
+        let transport = in_front(Arc::new(transports.clone().cut_by(ending.cut.clone())));
+        Arc::new(Deliver::new(deliver.clone(), worker.clone(), transport).drained_by(ending.drain.clone()))
     });
     Ok(batches.resting_by(move || {
-        let kept = kept.clone();
-        Box::pin(async move { kept.close_kept().await })
+        let (kept, tally) = (kept.clone(), tally.clone());
+        Box::pin(async move {
+            kept.close_kept().await;
+            if let Some(tally) = tally {
+                tally.flush().await;
+            }
+        })
     }))
 }
 

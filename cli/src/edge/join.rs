@@ -9,12 +9,13 @@ use ingress::{Server, Tls};
 use shared::config::Mistake;
 use shared::dns::Dns;
 use shared::port::{Clock, KeyAlgorithm, Resolver, SigningKey, chain};
+use shared::return_path::ReturnPaths;
 use shared::system::{SystemClock, SystemIds};
 use shared::wire::{self, Needs, SecretUrls, StoreUrls, WireError};
 use tokio_util::sync::CancellationToken;
 use workers::deliver::{
-    Deliver, DeliverPorts, DeliverSettings, Observer, Route, Routes, Sources, TransportPorts,
-    TransportSettings, Transports, TrustAnchors,
+    BouncePorts, Bounces, Deliver, DeliverPorts, DeliverSettings, Observer, Route, Routes, Sources,
+    Suppressions, Transport, TransportPorts, TransportSettings, Transports, TrustAnchors,
 };
 use workers::poll::{PollSettings, Poller};
 use workers::prepare::{Prepare, PreparePorts, PrepareSettings};
@@ -185,6 +186,7 @@ fn ingress_settings(settings: &Settings, tls: Option<Tls>) -> ingress::Settings 
         listeners: settings.listeners.iter().map(listener).collect(),
         trusted_networks: settings.trusted_networks.clone(),
         relay_domains: settings.relay_domains.clone(),
+        bounces: settings.bounces.clone(),
         tls,
         proxy_networks: settings.proxy_networks.clone(),
         xclient_networks: settings.xclient_networks.clone(),
@@ -226,13 +228,15 @@ fn poll_prepare(settings: &Settings, stores: &Stores) -> Part {
 
 fn poll_deliver(settings: &Settings, stores: &Stores, resolver: &Arc<dyn Resolver>) -> Outcome<Part> {
     let tally = tls_tally(settings, stores);
+    let ports = deliver_ports(settings, stores);
     let transports = Arc::new(transports(settings, stores, resolver, tally.as_ref()));
-    let (settings, ports) = (deliver_settings(settings)?, deliver_ports(stores));
+    let kept = Arc::clone(&transports);
+    let transport = bounces(settings, stores, &ports)(transports);
+    let settings = deliver_settings(settings)?;
     let (outbound, clock, ids) =
         (Arc::clone(&stores.outbound), Arc::clone(&stores.clock), Arc::clone(&stores.ids));
     Ok(part(move |drain: CancellationToken| async move {
-        let kept = Arc::clone(&transports);
-        let stage = Deliver::new(settings, ports, transports).drained_by(drain.clone());
+        let stage = Deliver::new(settings, ports, transport).drained_by(drain.clone());
         let poller = Poller::new(outbound, Arc::new(stage), clock, ids, PollSettings::default());
         let drained = CancellationToken::new();
         let poll = async {
@@ -257,7 +261,7 @@ fn part<F: Future<Output = ()> + Send + 'static>(
 
 /// The prepare stage.
 pub(super) fn prepare(settings: &Settings, stores: &Stores) -> Prepare {
-    Prepare::new(prepare_settings(settings, stores), prepare_ports(stores))
+    Prepare::new(prepare_settings(settings, stores), prepare_ports(settings, stores))
 }
 
 fn prepare_settings(settings: &Settings, stores: &Stores) -> PrepareSettings {
@@ -270,13 +274,14 @@ fn prepare_settings(settings: &Settings, stores: &Stores) -> PrepareSettings {
     }
 }
 
-fn prepare_ports(stores: &Stores) -> PreparePorts {
+fn prepare_ports(settings: &Settings, stores: &Stores) -> PreparePorts {
     PreparePorts {
         spool: Arc::clone(&stores.spool),
         outbound: Arc::clone(&stores.outbound),
         deliveries: Arc::clone(&stores.deliveries),
         directory: Arc::clone(&stores.directory),
         keys: Arc::clone(&stores.keys),
+        return_paths: return_paths(settings, stores),
         clock: Arc::clone(&stores.clock),
     }
 }
@@ -297,14 +302,57 @@ pub(super) fn deliver_settings(settings: &Settings) -> Outcome<DeliverSettings> 
     })
 }
 
-pub(super) fn deliver_ports(stores: &Stores) -> DeliverPorts {
+pub(super) fn deliver_ports(settings: &Settings, stores: &Stores) -> DeliverPorts {
+    let (directory, clock) = (Arc::clone(&stores.directory), Arc::clone(&stores.clock));
     DeliverPorts {
+        suppressions: Arc::new(Suppressions::new(settings.suppression.clone(), directory, clock)),
         spool: Arc::clone(&stores.spool),
         inbound: Arc::clone(&stores.inbound),
         outbound: Arc::clone(&stores.outbound),
         deliveries: Arc::clone(&stores.deliveries),
         clock: Arc::clone(&stores.clock),
         ids: Arc::clone(&stores.ids),
+    }
+}
+
+/// The return paths of the edge, where it has any.
+fn return_paths(settings: &Settings, stores: &Stores) -> Option<Arc<ReturnPaths>> {
+    let domain = settings.bounces.clone()?;
+    let (directory, clock) = (Arc::clone(&stores.directory), Arc::clone(&stores.clock));
+    Some(Arc::new(ReturnPaths::new(domain, directory, clock)))
+}
+
+/// Makes the first key of return paths where there is none and this process may: where it may not, an operator does.
+pub(super) async fn ensure_return_paths(settings: &Settings, stores: &Stores) {
+    if !(settings.roles.has(Role::Prepare) || settings.roles.has(Role::Ingress)) {
+        return;
+    }
+    let Some(paths) = return_paths(settings, stores) else { return };
+    if let Err(error) = paths.ensure_key(&*stores.ids).await {
+        tracing::warn!(
+            cause = error.chain(),
+            "no key for return paths could be made: run spoolway bounces rotate"
+        );
+    }
+}
+
+/// What puts the reading of bounces in front of the transports, where there are return paths.
+pub(super) fn bounces(
+    settings: &Settings,
+    stores: &Stores,
+    deliver: &DeliverPorts,
+) -> impl Fn(Arc<dyn Transport>) -> Arc<dyn Transport> + Send + Sync + 'static {
+    let ports = return_paths(settings, stores).map(|return_paths| BouncePorts {
+        spool: Arc::clone(&deliver.spool),
+        outbound: Arc::clone(&deliver.outbound),
+        deliveries: Arc::clone(&deliver.deliveries),
+        suppressions: Arc::clone(&deliver.suppressions),
+        return_paths,
+        clock: Arc::clone(&deliver.clock),
+    });
+    move |inner| match &ports {
+        Some(ports) => Arc::new(Bounces::new(inner, ports.clone())),
+        None => inner,
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) const CANCEL: &[Store] = TRACE;
 /// What `domain` looks at and writes.
 pub(crate) const DOMAIN: &[Store] = &[Store::Directory, Store::Keys];
 
-/// What `credential` and `recipient` look at and write.
+/// What `credential`, `recipient`, `suppress` and `bounces` look at and write.
 pub(crate) const DIRECTORY: &[Store] = &[Store::Directory];
 
 /// The stores of whoever reads `settings`.
@@ -41,7 +41,7 @@ fn of_role(role: Role, settings: &Settings, reader: Reader) -> Needs {
             Store::Directory,
             Store::Keys,
         ]),
-        // of the directory, the MTA-STS policies of domains alone
+        // of the directory, the MTA-STS policies of domains, the suppressions, and what the edge shares
         Role::Deliver => {
             let deliver = Needs::of(&[
                 Store::Spool,

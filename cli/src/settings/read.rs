@@ -11,7 +11,7 @@ use workers::deliver::{DomainRetry, RetrySettings};
 use super::auth::auth;
 use super::check::{ADDRESS_RIGHT, Taken, check, check_schedule, check_time};
 use super::{
-    BareLf, Deliver, Kind, Listener, Log, Reader, Role, Roles, Settings, Stores, Timeouts, leaving,
+    BareLf, Deliver, Kind, Listener, Log, Reader, Role, Roles, Settings, Stores, Timeouts, leaving, outcomes,
     taking_in, tls, tls_policy, tls_reports,
 };
 use crate::args::DATA;
@@ -58,6 +58,8 @@ fn settings(root: &mut Section<'_>, reader: Reader) -> Settings {
         auth: root.section("auth", auth),
         limits: root.section("limits", |own| taking_in::limits(own, in_bucket)),
         retry: root.section("retry", retry),
+        bounces: root.section("bounces", outcomes::bounces),
+        suppression: root.section("suppression", outcomes::suppression),
         stores,
         dns: root.section("dns", |own| tls_policy::dns(own, default.dns)),
         tls_policy: tls_policy::overrides(root),

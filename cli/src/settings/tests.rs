@@ -45,6 +45,8 @@ fn the_example_lists_every_key_with_its_default() {
     (settings.auth.issuers, settings.sources) = (Vec::new(), Vec::new());
     settings.routes.retain(|(pattern, _)| pattern == "*");
     (settings.http, settings.log.format, settings.tls_reports) = (None, None, None);
+    settings.bounces = None;
+    settings.suppression.exempt.clear();
     settings.stores =
         Stores { retention: settings.stores.retention, memory: settings.stores.memory, ..Stores::default() };
     assert_eq!(settings, Settings::new("mx.example.com".parse().unwrap(), "./.spoolway".into()));

@@ -266,6 +266,8 @@ async fn the_story_as_json_stays_as_it_is() {
                 "next_attempt_by": "2023-11-14T22:19:20Z",
                 "expires_at": "2023-11-19T22:13:20Z",
                 "held_until": null,
+                "return_path": null,
+                "feedback": [],
             }],
             "waiting": [],
         })

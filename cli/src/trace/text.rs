@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 
 use shared::mail::{Body, Client, ClientDns, Mailbox, Timestamp};
-use shared::port::RecipientStatus;
+use shared::port::{FeedbackKind, RecipientStatus};
+use workers::deliver::SUPPRESSED_ROUTE;
 
 use super::wishes;
-use super::{AttemptStory, DeliveryStory, PackFate, Story, StoryStatus};
+use super::{AttemptStory, DeliveryStory, FeedbackStory, PackFate, Story, StoryStatus};
 use crate::screen::{Screen, Tone, due, moment, octets, plain, span, time_of_day};
 
 pub(super) fn write(story: &Story, now: Timestamp, screen: Screen, out: &mut dyn Write) -> io::Result<()> {
@@ -95,6 +96,9 @@ fn write_delivery(
         },
         signed => writeln!(out, "  signed    {}", plain(&signed.join(", ")))?,
     }
+    if let Some(path) = &delivery.return_path {
+        writeln!(out, "  return    {}", plain(path.as_str()))?;
+    }
     if let Some(until) = delivery.held_until {
         let still = if delivery.held { "; until then, spoolway cancel takes it back" } else { "" };
         writeln!(out, "  held      until {}{still}", moment(until))?;
@@ -114,6 +118,9 @@ fn write_delivery(
         if let Some(report) = recipient.report {
             writeln!(out, "            the sender is told by message {report}")?;
         }
+    }
+    for feedback in &delivery.feedback {
+        write_feedback(feedback, screen, out)?;
     }
     if delivery.held {
         let end = moment(delivery.expires_at);
@@ -139,11 +146,38 @@ fn write_attempt(attempt: &AttemptStory, screen: Screen, out: &mut dyn Write) ->
     };
     let source = attempt.source.as_ref().map(|source| format!(" from {source}")).unwrap_or_default();
     let took = span(attempt.ended_at.since(attempt.began_at));
+    if attempt.route == SUPPRESSED_ROUTE {
+        let (at, day) = (time_of_day(attempt.began_at), attempt.began_at.to_string());
+        let day = screen.tint(Tone::Quiet, day.get(..10).unwrap_or_default()).into_owned();
+        return writeln!(out, "  {day} {at}  no attempt: each recipient left is suppressed");
+    }
     let text = format!("attempt {} by {}{host}{source}{tls}, {took}", attempt.number, attempt.route);
     let began = attempt.began_at.to_string();
     let day = began.get(..10).unwrap_or_default();
     writeln!(out, "  {} {}  {}", screen.tint(Tone::Quiet, day), time_of_day(attempt.began_at), plain(&text))?;
     writeln!(out, "{:23}{}", "", attempt.reply.line)
+}
+
+/// What was said later by others: the status above stays what it was.
+fn write_feedback(feedback: &FeedbackStory, screen: Screen, out: &mut dyn Write) -> io::Result<()> {
+    let (word, tone) = match feedback.kind {
+        FeedbackKind::Bounced => ("bounced later", Tone::Bad),
+        FeedbackKind::Complaint => ("complaint", Tone::Bad),
+        FeedbackKind::Delayed => ("delayed", Tone::Waiting),
+        FeedbackKind::Delivered => ("delivered on", Tone::Good),
+        FeedbackKind::Relayed => ("relayed on", Tone::Quiet),
+        FeedbackKind::Expanded => ("expanded", Tone::Quiet),
+        FeedbackKind::Other => ("feedback", Tone::Quiet),
+    };
+    let by = feedback.reporter.as_ref().map_or(String::new(), |by| format!(", says {}", plain(by)));
+    let at = feedback.at.to_string();
+    let day = at.get(..10).unwrap_or_default();
+    let (day, time, word) =
+        (screen.tint(Tone::Quiet, day), time_of_day(feedback.at), screen.tint(tone, word));
+    writeln!(out, "  {day} {time}  {word} for {}{by}", plain(feedback.address.as_str()))?;
+    writeln!(out, "{:23}{}", "", feedback.reply.line)?;
+    let then = if feedback.suppressed { "; the address is suppressed" } else { "" };
+    writeln!(out, "{:23}by message {}{then}", "", feedback.report)
 }
 
 fn word(status: RecipientStatus, held: bool) -> (&'static str, Tone) {
@@ -154,6 +188,7 @@ fn word(status: RecipientStatus, held: bool) -> (&'static str, Tone) {
         RecipientStatus::Bounced => ("bounced", Tone::Bad),
         RecipientStatus::Discarded => ("discarded", Tone::Quiet),
         RecipientStatus::Cancelled => ("cancelled", Tone::Quiet),
+        RecipientStatus::Suppressed => ("suppressed", Tone::Bad),
     }
 }
 

@@ -19,6 +19,7 @@ async fn world(recipients: &[&str]) -> World {
     let settings = Settings {
         hostname: "edge.example".to_owned(),
         relay_domains: vec!["relay.example".parse().unwrap()],
+        bounces: Some("bounces.example".parse().unwrap()),
         ..Settings::default()
     };
     let directory = Faulty::<dyn Directory>::new(stores.stores.directory.clone(), &faults);
@@ -138,4 +139,48 @@ async fn a_domain_may_have_many_recipients_and_all_patterns_that_are_allowed() {
         assert_eq!(world.check(recipient).await, Known::Yes, "{recipient}");
     }
     assert_eq!(world.check("p100-x@example.com").await, Known::NoSuchRecipient);
+}
+
+#[tokio::test]
+async fn at_the_domain_of_return_paths_only_what_is_signed_is_taken() {
+    let world = world(&["abuse@elsewhere.example"]).await;
+    let directory = world.stores.stores.directory.clone();
+    let paths = ReturnPaths::new("bounces.example".parse().unwrap(), directory, world.clock.clone());
+    paths.ensure_key(&shared::testkit::SeededIds::new(1)).await.unwrap();
+    let pack = shared::testkit::samples::pack_id();
+    let message = shared::mail::MessageId { pack, n: 0 };
+    let path = shared::return_path::ReturnPath { message, recipient: 3 };
+    let signed = paths.sign(path).await.unwrap().unwrap().to_string();
+    let forged = signed.replacen("-0-3-", "-0-4-", 1);
+    for (recipient, known) in [
+        (signed.as_str(), Known::Yes),
+        (&signed.to_uppercase(), Known::Yes),
+        (&forged, Known::NoSuchRecipient),
+        ("b+made-up@bounces.example", Known::NoSuchRecipient),
+        ("complaints@bounces.example", Known::Yes),
+        ("postmaster@bounces.example", Known::Yes),
+        ("ann@bounces.example", Known::NoSuchRecipient),
+        ("ann@elsewhere.test", Known::NotOurDomain),
+    ] {
+        assert_eq!(world.check(recipient).await, known, "{recipient}");
+    }
+    // who is listed there is a recipient like any other
+    world.add("abuse@bounces.example").await;
+    world.clock.advance(RECIPIENTS_KEPT);
+    assert_eq!(world.check("abuse@bounces.example").await, Known::Yes);
+}
+
+#[tokio::test]
+async fn a_relay_domain_of_that_name_takes_no_path_that_is_not_signed() {
+    let stores = TempStores::open(Arc::new(ManualClock::default())).await;
+    let domain: Domain = "bounces.example".parse().unwrap();
+    let settings =
+        Settings { relay_domains: vec![domain.clone()], bounces: Some(domain), ..Settings::default() };
+    let recipients =
+        Recipients::new(&settings, stores.stores.directory.clone(), Arc::new(ManualClock::default()));
+    for (recipient, known) in
+        [("b+made-up@bounces.example", Known::NoSuchRecipient), ("ann@bounces.example", Known::Yes)]
+    {
+        assert_eq!(recipients.check(&recipient.parse().unwrap()).await.unwrap(), known, "{recipient}");
+    }
 }

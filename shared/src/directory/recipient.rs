@@ -119,7 +119,7 @@ impl Recipients {
 }
 
 /// The form by which local parts are compared: in lower case, and in quotes only where they are needed (RFC 5321 §4.1.2).
-fn canonical(local_part: &str) -> Cow<'_, str> {
+pub(super) fn canonical(local_part: &str) -> Cow<'_, str> {
     let Some(quoted) = local_part.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
         return lower(local_part);
     };

@@ -12,7 +12,7 @@ use super::database::Database;
 use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{MessageId, Reply, Timestamp};
 use crate::port::{
-    Cancel, Claim, Deliveries, DeliveryState, Held, PendingCursor, PortError, PortResult, Record,
+    Cancel, Claim, Deliveries, DeliveryState, Feedback, Held, PendingCursor, PortError, PortResult, Record,
 };
 use store::Row;
 
@@ -23,6 +23,7 @@ const ABANDON: &str = "the giving up of a claim";
 const RECORD: &str = "the record of an attempt";
 const HOLD: &str = "the hold of a delivery";
 const CANCEL: &str = "the cancel of a delivery";
+const NOTE: &str = "the note on a delivery";
 const READ: &str = "the read of the delivery state";
 const DUE: &str = "the lease of due deliveries";
 const FORGET: &str = "the deletion of old state";
@@ -114,6 +115,11 @@ impl Deliveries for SqliteDeliveries {
     async fn cancel(&self, key: &DeliveryKey, reply: &Reply) -> PortResult<Cancel> {
         let (key, reply) = (key.clone(), reply.clone());
         self.database.write(CANCEL, move |db| store::cancel(db, &key, &reply)).await
+    }
+
+    async fn note(&self, key: &DeliveryKey, feedback: Feedback) -> PortResult<bool> {
+        let key = key.clone();
+        self.database.write(NOTE, move |db| store::note(db, &key, feedback)).await
     }
 
     async fn settled(&self, keys: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>> {

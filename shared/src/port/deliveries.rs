@@ -42,6 +42,10 @@ pub trait Deliveries: Send + Sync {
     /// more. Not once [`due`](Self::due) has leased it, which is its release: of a cancel and a lease that race, one wins.
     async fn cancel(&self, key: &DeliveryKey, reply: &Reply) -> PortResult<Cancel>;
 
+    /// Adds what came to be known of a recipient after its delivery; its status stays as it is. Written twice (by the same report on
+    /// the same recipient) it is there once. `false` where there is no item.
+    async fn note(&self, key: &DeliveryKey, feedback: Feedback) -> PortResult<bool>;
+
     /// The state of each delivery, in the order of `keys`; `None` where no attempt has ended and it was never held.
     async fn settled(&self, keys: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>>;
 
@@ -148,6 +152,9 @@ pub struct DeliveryState {
     pub tenant: TenantId,
     /// MAIL FROM.
     pub from: ReversePath,
+    /// The return path that it left with in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_path: Option<Mailbox>,
     /// The Subject, cut to 120 characters.
     pub subject: String,
     /// Size of the message as stored, in octets.
@@ -173,6 +180,51 @@ pub struct DeliveryState {
     /// The delivery as the next attempt will make it; `None` once settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Box<Delivery>>,
+    /// What came to be known later, oldest first: the first one and the latest, at most
+    /// [`FEEDBACK_MAX`](crate::limits::FEEDBACK_MAX).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub feedback: Vec<Feedback>,
+}
+
+/// What a report from elsewhere said of a recipient, after the next server had the message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Feedback {
+    /// When it was read.
+    pub at: Timestamp,
+    /// What it says.
+    pub kind: FeedbackKind,
+    /// Of whom.
+    pub address: Mailbox,
+    /// In which words, in the form of a reply.
+    pub reply: Reply,
+    /// Who says so, by its own account: a mail server, or a complaint's generator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reporter: Option<String>,
+    /// The message that said it.
+    pub report: MessageId,
+    /// Whether the address was suppressed for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suppressed: bool,
+}
+
+/// What a report says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FeedbackKind {
+    /// It could not be delivered after all (RFC 3464, `failed`).
+    Bounced,
+    /// It waits somewhere (`delayed`).
+    Delayed,
+    /// It is in its mailbox (`delivered`).
+    Delivered,
+    /// It went on to where nothing more is told (`relayed`).
+    Relayed,
+    /// It went on to the members of a list (`expanded`).
+    Expanded,
+    /// The recipient complained of it (RFC 5965).
+    Complaint,
+    /// A report of another kind (RFC 5965 §7.3: `not-spam` and others).
+    Other,
 }
 
 /// A recipient and what became of it.
@@ -203,6 +255,8 @@ pub enum RecipientStatus {
     Discarded,
     /// Cancelled while it was held, by whom the reply names; the sender is not told.
     Cancelled,
+    /// Not tried, as the address is suppressed for the tenant; the sender was told as of a bounce.
+    Suppressed,
 }
 
 impl RecipientStatus {
@@ -210,7 +264,7 @@ impl RecipientStatus {
     pub fn is_final(self) -> bool {
         match self {
             Self::Deferred => false,
-            Self::Delivered | Self::Bounced | Self::Discarded | Self::Cancelled => true,
+            Self::Delivered | Self::Bounced | Self::Discarded | Self::Cancelled | Self::Suppressed => true,
         }
     }
 }

@@ -1,5 +1,5 @@
-use super::{Cancel, DeliveryState, Held, Next, RecipientState, RecipientStatus, Record};
-use crate::limits::ATTEMPTS_MAX;
+use super::{Cancel, DeliveryState, Feedback, Held, Next, RecipientState, RecipientStatus, Record};
+use crate::limits::{ATTEMPTS_MAX, FEEDBACK_MAX};
 use crate::mail::{Mailbox, Reply};
 
 /// What [`Deliveries::record`](super::Deliveries::record) and its kin make of an item, the same in every store.
@@ -11,6 +11,7 @@ impl DeliveryState {
             key: delivery.key,
             tenant: delivery.tenant,
             from: delivery.from,
+            return_path: delivery.return_path,
             subject: delivery.subject,
             size: delivery.length,
             signed: delivery.signed,
@@ -22,6 +23,7 @@ impl DeliveryState {
             attempts: vec![attempt],
             due_at: None,
             pending: None,
+            feedback: Vec::new(),
         };
         state.set_next(next);
         state
@@ -39,6 +41,7 @@ impl DeliveryState {
             key: delivery.key.clone(),
             tenant: delivery.tenant.clone(),
             from: delivery.from.clone(),
+            return_path: delivery.return_path.clone(),
             subject: delivery.subject.clone(),
             size: delivery.length,
             signed: delivery.signed.clone(),
@@ -50,6 +53,7 @@ impl DeliveryState {
             attempts: Vec::new(),
             due_at: Some(until),
             pending: Some(Box::new(delivery)),
+            feedback: Vec::new(),
         }
     }
 
@@ -69,6 +73,20 @@ impl DeliveryState {
         }
         (self.due_at, self.pending) = (None, None);
         Cancel::Done
+    }
+
+    /// Adds what came to be known later; tells whether it was new.
+    pub fn note(&mut self, feedback: Feedback) -> bool {
+        let is_same = |known: &Feedback| known.report == feedback.report && known.address == feedback.address;
+        if self.feedback.iter().any(is_same) {
+            return false;
+        }
+        self.feedback.push(feedback);
+        // the first tells how it began, and the latest how it stands
+        if self.feedback.len() > FEEDBACK_MAX {
+            self.feedback.remove(1);
+        }
+        true
     }
 
     /// Adds a record to the item.

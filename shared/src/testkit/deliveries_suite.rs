@@ -3,6 +3,7 @@
 mod claims;
 mod due;
 mod holds;
+mod notes;
 mod records;
 
 use std::collections::BTreeMap;
@@ -43,6 +44,9 @@ pub async fn deliveries_suite(fixture: &dyn Fixture<dyn Deliveries>) {
     holds::a_cancelled_delivery_is_never_due(fixture).await;
     holds::what_is_released_cannot_be_cancelled(fixture).await;
     holds::of_a_cancel_and_a_lease_that_race_one_wins(fixture).await;
+    notes::what_is_noted_is_there_once_and_changes_nothing_else(fixture).await;
+    notes::of_many_notes_the_first_and_the_latest_are_kept(fixture).await;
+    notes::notes_and_records_that_race_are_all_kept(fixture).await;
     due::state_outlives_its_handles(fixture).await;
 }
 
@@ -68,6 +72,7 @@ pub async fn deliveries_under_faults(fixture: &dyn Fixture<dyn Deliveries>, seed
         records_hold(&*faulty, &*b).await;
         claims_hold(&*faulty, &*b).await;
         holds::holds_hold(&*faulty, &*b).await;
+        notes::notes_hold(&*faulty, &*b).await;
     }
     assert!(faults.failed() > 0, "the seed draws no fault at all");
 }

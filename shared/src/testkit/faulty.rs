@@ -11,9 +11,9 @@ use super::Faults;
 use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{Domain, MessageId, PackId, Reply, Timestamp};
 use crate::port::{
-    Cancel, Claim, Count, Counters, Deliveries, DeliveryState, Depth, Directory, Entry, EntryKind, Held,
-    Keys, Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Queue, Receipt, Received, Record,
-    SigningKey, Spool, SpoolWriter, Taken, Tallies, Window,
+    Cancel, Claim, Count, Counters, Deliveries, DeliveryState, Depth, Directory, Entry, EntryKind, Feedback,
+    Held, Keys, Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Queue, Receipt, Received,
+    Record, SigningKey, Spool, SpoolWriter, Taken, Tallies, Window,
 };
 
 /// A port whose operations fail as [`Faults`] has it: `Faulty<dyn Spool>` is a `Spool`, and so on for each port.
@@ -122,6 +122,9 @@ impl Deliveries for Faulty<dyn Deliveries> {
     }
     async fn cancel(&self, key: &DeliveryKey, reply: &Reply) -> PortResult<Cancel> {
         self.faults.apply("cancel", self.inner.cancel(key, reply)).await
+    }
+    async fn note(&self, key: &DeliveryKey, feedback: Feedback) -> PortResult<bool> {
+        self.faults.apply("note", self.inner.note(key, feedback)).await
     }
     async fn settled(&self, keys: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>> {
         self.faults.apply_read("settled", self.inner.settled(keys)).await

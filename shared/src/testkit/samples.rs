@@ -71,6 +71,7 @@ pub fn delivery(to: &[&str]) -> Delivery {
         length: 4096,
         prefix: "Received: from client.example\r\n".to_owned(),
         from: ReversePath::Mailbox(mailbox("sender@example.com")),
+        return_path: None,
         recipients,
         options: MailOptions::default(),
         content: ContentFacts::default(),

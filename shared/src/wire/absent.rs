@@ -10,9 +10,9 @@ use super::Store;
 use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{Domain, MessageId, PackId, Reply, Timestamp};
 use crate::port::{
-    Cancel, Claim, Count, Counters, Deliveries, DeliveryState, Depth, Directory, Entry, EntryKind, Held,
-    Keys, Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Queue, Receipt, Received, Record,
-    SigningKey, Spool, SpoolWriter, Taken, Tallies, Window,
+    Cancel, Claim, Count, Counters, Deliveries, DeliveryState, Depth, Directory, Entry, EntryKind, Feedback,
+    Held, Keys, Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Queue, Receipt, Received,
+    Record, SigningKey, Spool, SpoolWriter, Taken, Tallies, Window,
 };
 
 /// Stands where a store is that is not opened. Whoever asks it for anything has a fault, and is told so: it refuses every call.
@@ -106,6 +106,10 @@ impl Deliveries for Absent {
 
     async fn cancel(&self, _: &DeliveryKey, _: &Reply) -> PortResult<Cancel> {
         self.refuse("the cancel of a delivery")
+    }
+
+    async fn note(&self, _: &DeliveryKey, _: Feedback) -> PortResult<bool> {
+        self.refuse("the note on a delivery")
     }
 
     async fn settled(&self, _: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>> {

@@ -26,6 +26,8 @@ pub struct RecipientOutcome {
     pub reply: Reply,
     /// Whether `reply` is what a server said, and not our own words.
     pub spoken: bool,
+    /// Whether it says that the address takes no mail, now or later.
+    pub hard: bool,
     /// Who has it, where it was delivered.
     pub hop: Hop,
 }
@@ -55,4 +57,9 @@ pub enum Outcome {
     Bounced,
     /// Thrown away by a rule, which the reply names.
     Discarded,
+    /// Not tried, as the address is suppressed.
+    Suppressed,
 }
+
+/// What stands in the place of a route where nobody was tried, as all were suppressed.
+pub const SUPPRESSED_ROUTE: &str = "suppressed";

@@ -13,7 +13,7 @@ use shared::mail::{
     Body, Client, ContentFacts, Envelope, MailOptions, MessageId, PackId, Reply, ReversePath, Status,
 };
 use shared::pack::{self, NewMessage};
-use shared::port::{Outgoing, PortError, PortResult};
+use shared::port::{Outgoing, PortError, PortResult, RecipientStatus};
 
 use self::report::{Report, Row};
 use super::backoff::persist;
@@ -27,6 +27,10 @@ use crate::limits::{PORT_TRIES, RECORD_TRIES};
 /// one: of two packs the first stays, whatever the second says, and `prepare` prepares a pack once. The
 /// recipients are part of what the id is derived from: who fails only in the repetition is reported too. A delay is told once a
 /// delivery, whoever is late.
+///
+/// So there is at most one of a kind for a delivery and an attempt, which tells of all its recipients together. A message to several
+/// domains is several deliveries, and those that fail at different times are told of one by one, as RFC 3464 §2 foresees: to wait
+/// for the slowest would keep from the sender for days what is known. `expanded` is never told, as no list is expanded here.
 pub(super) async fn put_in(
     ports: &DeliverPorts,
     hostname: &str,
@@ -94,6 +98,7 @@ fn rows<'a>(judged: &'a Judged, news: &'a News) -> Vec<Row<'a>> {
             reply: &item.reply,
             spoken: item.spoken,
             expired: item.expired,
+            suppressed: judged.record.recipients[item.at].status == RecipientStatus::Suppressed,
         }
     };
     news.items.iter().map(row).collect()

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use shared::job::Delivery;
+use shared::mail::Mailbox;
 use tokio::fs::{self, DirBuilder, File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Mutex;
@@ -83,8 +84,9 @@ async fn read_head(path: &Path, delivery: &Delivery) -> io::Result<String> {
 
 /// The head of the file with everyone in it, or `None` where everyone is in `known` already.
 fn head(delivery: &Delivery, known: &str) -> Option<String> {
+    let return_path = delivery.mail_from().map_or("", Mailbox::as_str);
     let mut head =
-        if known.is_empty() { format!("Return-Path: <{}>\r\n", delivery.from) } else { known.to_owned() };
+        if known.is_empty() { format!("Return-Path: <{return_path}>\r\n") } else { known.to_owned() };
     let mut added = known.is_empty();
     for recipient in &delivery.recipients {
         let line = format!("Delivered-To: {}", recipient.address);

@@ -5,6 +5,7 @@ use std::fmt;
 use shared::mail::{EnhancedCode, Reply, ReplyClass};
 
 use super::Outcome;
+use super::hard_bounce::is_hard;
 use super::smtp::reply::{RawReply, ReplyError};
 
 /// A step of the dialogue, by the name of what was sent.
@@ -190,6 +191,14 @@ impl Failure {
         matches!(self, Self::Refused(..))
     }
 
+    /// Whether it says of the recipient that the address takes no mail, now or later.
+    pub(super) fn is_hard(&self) -> bool {
+        match self {
+            Self::Refused(step, reply) => is_hard(*step, reply),
+            other => *other == Self::NullMx,
+        }
+    }
+
     /// The same, where it came when the whole message was out.
     pub(super) fn unanswered(&self) -> Self {
         Self::Unanswered(self.verdict().1.text().to_owned())
@@ -326,7 +335,7 @@ mod tests {
             let class = match outcome {
                 Outcome::Deferred => ReplyClass::Transient,
                 Outcome::Bounced => ReplyClass::Permanent,
-                Outcome::Delivered | Outcome::Discarded => ReplyClass::Completed,
+                Outcome::Delivered | Outcome::Discarded | Outcome::Suppressed => ReplyClass::Completed,
             };
             assert_eq!(reply.class(), class, "{failure:?}");
         }

@@ -43,13 +43,15 @@ struct Settled {
     outcome: Outcome,
     reply: Reply,
     spoken: bool,
+    hard: bool,
     hop: Hop,
 }
 
 impl From<&Failure> for Settled {
     fn from(failure: &Failure) -> Self {
         let (outcome, reply) = failure.verdict();
-        Self { outcome, reply, spoken: failure.is_spoken(), hop: Hop::End }
+        let (spoken, hard) = (failure.is_spoken(), failure.is_hard());
+        Self { outcome, reply, spoken, hard, hop: Hop::End }
     }
 }
 
@@ -81,7 +83,8 @@ impl Pending<'_> {
 
     /// Notes that a server took the message for the recipients at `places`, in the words of `reply`.
     pub(super) fn take(&mut self, places: &[usize], reply: &Reply, hop: Hop) {
-        let settled = Settled { outcome: Outcome::Delivered, reply: reply.clone(), spoken: true, hop };
+        let (outcome, reply) = (Outcome::Delivered, reply.clone());
+        let settled = Settled { outcome, reply, spoken: true, hard: false, hop };
         for at in places {
             self.settled[*at] = Some(settled.clone());
         }
@@ -89,7 +92,8 @@ impl Pending<'_> {
 
     /// Sets an outcome that no server had a part in, for every recipient that has none yet.
     pub(super) fn settle_here(&mut self, outcome: Outcome, reply: &Reply) {
-        self.settle(&Settled { outcome, reply: reply.clone(), spoken: false, hop: Hop::End });
+        let reply = reply.clone();
+        self.settle(&Settled { outcome, reply, spoken: false, hard: false, hop: Hop::End });
     }
 
     fn settle(&mut self, outcome: &Settled) {
@@ -151,11 +155,11 @@ impl<'a> Reporter<'a> {
         };
         let mut outcomes = Vec::with_capacity(settled.len());
         for (recipient, settled) in delivery.recipients.iter().zip(settled) {
-            let Settled { outcome, reply, spoken, hop } =
+            let Settled { outcome, reply, spoken, hard, hop } =
                 settled.unwrap_or_else(|| Settled::from(&Failure::OutOfTime));
             count(outcome);
             let address = recipient.address.clone();
-            outcomes.push(RecipientOutcome { address, outcome, reply, spoken, hop });
+            outcomes.push(RecipientOutcome { address, outcome, reply, spoken, hard, hop });
         }
         let reply = deciding(&outcomes);
         tracing::debug!(message_id = %delivery.key.message, domain = %delivery.key.domain, %reply, "tried");
@@ -200,6 +204,7 @@ fn count(outcome: Outcome) {
         Outcome::Deferred => "deferred",
         Outcome::Bounced => "bounced",
         Outcome::Discarded => "discarded",
+        Outcome::Suppressed => "suppressed",
     };
     metrics::counter!("spoolway_deliver_recipients_total", "outcome" => outcome).increment(1);
 }

@@ -18,6 +18,8 @@ pub(super) struct Judged {
     pub(super) record: Record,
     /// What the sender is to be told first, a DSN each.
     pub(super) news: Vec<News>,
+    /// The recipients whose address takes no mail any more, by their place.
+    pub(super) hard: Vec<usize>,
     /// When the next attempt is to be made, where a job with a delay can carry it.
     pub(super) retry_at: Option<Timestamp>,
     /// When the message is given up.
@@ -39,11 +41,20 @@ pub(super) fn judge(
     for recipient in delivery.recipients.iter().skip(outcomes.len()) {
         let reply = Reply::new(451, (3, 0), "the attempt ended without an outcome");
         let (address, outcome) = (recipient.address.clone(), Outcome::Deferred);
-        outcomes.push(RecipientOutcome { address, outcome, reply, spoken: false, hop: Hop::End });
+        outcomes.push(RecipientOutcome {
+            address,
+            outcome,
+            reply,
+            spoken: false,
+            hard: false,
+            hop: Hop::End,
+        });
     }
     let deferred = outcomes.iter().any(|one| one.outcome == Outcome::Deferred);
     let next_try = if deferred { settings.next_try(&delivery, now, chance) } else { None };
     let news = news::of(&delivery, &outcomes, next_try.is_some(), settings.notices_due(&delivery, now));
+    let hard = outcomes.iter().enumerate().filter(|(_, one)| one.hard && one.outcome == Outcome::Bounced);
+    let hard = hard.map(|(at, _)| at).collect();
     let mut recipients = Vec::with_capacity(outcomes.len());
     for (at, RecipientOutcome { address, outcome, reply, .. }) in outcomes.into_iter().enumerate() {
         let mut report = None;
@@ -56,12 +67,13 @@ pub(super) fn judge(
                     delivery.notices.latest().filter(|_| recipient.is_some_and(news::may_be_told_of_delay));
                 (RecipientStatus::Deferred, reply)
             }
-            Outcome::Deferred | Outcome::Bounced => {
+            Outcome::Deferred | Outcome::Bounced | Outcome::Suppressed => {
                 let expired = outcome == Outcome::Deferred;
                 let final_reply = if expired { settings.expiry_reply(&delivery, &reply) } else { reply };
                 let told = news.iter().any(|news| news.event == Event::Failed && news.names(at));
                 let reply = if told { final_reply } else { untold_reply(&delivery, &final_reply) };
-                (RecipientStatus::Bounced, reply)
+                let suppressed = outcome == Outcome::Suppressed;
+                (if suppressed { RecipientStatus::Suppressed } else { RecipientStatus::Bounced }, reply)
             }
         };
         recipients.push(RecipientState { address, status, reply: Some(reply), report });
@@ -69,7 +81,7 @@ pub(super) fn judge(
     let retry_until = settings.expiry(&delivery);
     let mut record = Record { delivery, attempt, recipients, next: Next::Settled, forget_at: now + retain };
     let retry_at = next_try.and_then(|at| schedule(&mut record, now, at, retain));
-    Judged { record, news, retry_at, retry_until, rounds: 0 }
+    Judged { record, news, hard, retry_at, retry_until, rounds: 0 }
 }
 
 /// Sets the next attempt at whoever is deferred. Tells when, if it is soon enough for a delayed job.

@@ -3,6 +3,7 @@
 mod claims;
 mod groups;
 mod recorder;
+mod withheld;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 use self::claims::Todo;
 use self::groups::{Group, Groups};
 use self::recorder::Recorded;
+use self::withheld::Withheld;
 use super::permits::Permits;
-use super::{RetrySettings, Route, Routes, Transport, Tried};
+use super::{RetrySettings, Route, Routes, Suppressions, Transport, Tried};
 use crate::limits::{CONNECTIONS_MAX, FAILED_PAUSE, HELD_PAUSE, LEASE, RECORDS_MAX, RETAIN};
 use crate::{Stage, Verdict};
 
@@ -70,6 +72,8 @@ pub struct DeliverPorts {
     pub deliveries: Arc<dyn Deliveries>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Whom mail is not sent to.
+    pub suppressions: Arc<Suppressions>,
     /// Chance.
     pub ids: Arc<dyn Ids>,
 }
@@ -110,13 +114,18 @@ impl Deliver {
             self.abandon(run, &[]).await;
             return Verdict::Again { after: FAILED_PAUSE };
         };
-        let Todo { deliveries, claimed, others_until, failed } = todo;
+        let Todo { mut deliveries, claimed, others_until, failed } = todo;
         let expected = deliveries.len();
+        let Ok(withheld) = self.withhold(run, &mut deliveries).await else {
+            self.abandon(run, &claimed).await;
+            return Verdict::Again { after: FAILED_PAUSE };
+        };
         let work = async {
             let (tried_to, tried) = mpsc::channel(RECORDS_MAX);
             let (groups, loads) = Groups::new(&self.settings.routes, deliveries);
-            let sending = self.send(run, &groups, loads, tried_to);
-            tokio::join!(sending, self.record_all(run, tried, !claimed.is_empty())).1
+            let Withheld { whole, parts } = withheld;
+            let sending = self.send(run, &groups, loads, whole, tried_to);
+            tokio::join!(sending, self.record_all(run, tried, &parts, !claimed.is_empty())).1
         };
         let recorded = tokio::select! {
             biased;
@@ -145,7 +154,18 @@ impl Deliver {
     }
 
     /// Hands each group to the transport, as many at a time as there are connections to have, the most urgent first.
-    async fn send(&self, run: &Run, groups: &Groups<'_>, loads: Vec<Vec<Delivery>>, tried: Sender<Tried>) {
+    async fn send(
+        &self,
+        run: &Run,
+        groups: &Groups<'_>,
+        loads: Vec<Vec<Delivery>>,
+        not_tried: Vec<Tried>,
+        tried: Sender<Tried>,
+    ) {
+        for one in not_tried {
+            // once the run is stopped, whoever has the job next finds the same
+            let _ = tried.send(one).await;
+        }
         let sending = groups.iter().zip(loads).map(|(group, load)| self.send_group(run, group, load, &tried));
         sending.collect::<FuturesUnordered<_>>().collect::<()>().await;
     }

@@ -21,6 +21,8 @@ pub const KEYS_KEPT_FOR: Duration = Duration::from_secs(10);
 pub const ABSENCE_KEPT_FOR: Duration = Duration::from_secs(2);
 /// Most domains that are remembered, with keys or without.
 pub const DOMAINS_KEPT_MAX: usize = 4096;
+/// Most recipients of a message that leaves with return paths, each a delivery of its own: their parts are numbered with 16 bits.
+pub const RETURN_PATHS_MAX: usize = 50_000;
 /// When to try again after a port failed.
 pub const AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// When to look again for a pack that is not there.
@@ -30,7 +32,7 @@ pub const AGAIN_AFTER_BROKEN: Duration = Duration::from_secs(1);
 /// How much longer than its messages live a prepared pack is remembered.
 pub const FORGET_AFTER_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Octets that a delivery takes in JSON beside its texts, at most: names, numbers, punctuation.
-pub const DELIVERY_OCTETS: usize = 960;
+pub const DELIVERY_OCTETS: usize = 976;
 /// Octets that a recipient takes in JSON beside its address.
 pub const RECIPIENT_OCTETS: usize = 16;
 /// Octets that NOTIFY of a recipient takes in JSON.

@@ -15,7 +15,7 @@ impl Prepare {
         for prepared in prepared {
             let message = &prepared.message;
             let Some(until) = message.envelope.options.held_until(message.received_at) else { continue };
-            let deliveries = split::held(prepared, until, self.settings.lifetime);
+            let deliveries = split::held(prepared, self.bounces(), until, self.settings.lifetime);
             let count = deliveries.len();
             let mut held = deliveries.into_iter().map(|delivery| {
                 let forget_at = delivery.expires_at + self.settings.retain;

@@ -13,18 +13,26 @@ use super::Prepared;
 use crate::deliver::priority;
 use crate::limits::prepare::{DELIVERY_OCTETS, NOTIFY_OCTETS, ORIGINAL_OCTETS, RECIPIENT_OCTETS};
 
-/// One delivery to be: some recipients of one message at one domain.
+/// Some recipients of one message at one domain, and not nobody.
+struct Part {
+    /// Which part of the message's recipients there.
+    number: u16,
+    /// The place of the first of them among all recipients of the message.
+    first: usize,
+    recipients: Vec<Recipient>,
+}
+
+/// One delivery to be.
 struct Slot {
     message: usize,
-    part: u16,
-    recipients: Vec<Recipient>,
+    part: Part,
     /// How long the delivery is in JSON, at most.
     octets: usize,
 }
 
 impl Slot {
     fn domain(&self) -> &Domain {
-        self.recipients[0].address.domain()
+        self.part.recipients[0].address.domain()
     }
 }
 
@@ -40,15 +48,20 @@ pub(super) struct Jobs<'a> {
 
 impl<'a> Jobs<'a> {
     /// Takes the recipients out of `prepared`.
-    pub(super) fn of(prepared: &'a mut [Prepared], lifetime: Duration, check: bool) -> Self {
+    pub(super) fn of(
+        prepared: &'a mut [Prepared],
+        bounces: Option<&Domain>,
+        lifetime: Duration,
+        check: bool,
+    ) -> Self {
         let mut slots = Vec::with_capacity(prepared.len());
         for (message, prepared) in prepared.iter_mut().enumerate() {
             let shared = octets_shared(prepared);
-            split(std::mem::take(&mut prepared.message.envelope.recipients), |part, recipients| {
-                let octets = recipients.iter().map(recipient_octets);
+            for part in split(prepared, bounces) {
+                let octets = part.recipients.iter().map(recipient_octets);
                 let octets = shared + octets.sum::<usize>();
-                slots.push(Slot { message, part, recipients, octets });
-            });
+                slots.push(Slot { message, part, octets });
+            }
         }
         // what is urgent goes first, and is in no job with what is not (RFC 6710)
         let kind = |slot: &Slot| {
@@ -56,7 +69,8 @@ impl<'a> Jobs<'a> {
             (Reverse(message.envelope.options.priority), &message.tenant)
         };
         slots.sort_by(|a, b| {
-            (kind(a), a.domain(), a.message, a.part).cmp(&(kind(b), b.domain(), b.message, b.part))
+            let (one, other) = (a.part.number, b.part.number);
+            (kind(a), a.domain(), a.message, one).cmp(&(kind(b), b.domain(), b.message, other))
         });
         let mut sizes = sizes(&slots, |a, b| kind(a) == kind(b));
         sizes.reverse();
@@ -65,7 +79,7 @@ impl<'a> Jobs<'a> {
 
     fn delivery(&self, slot: Slot) -> Delivery {
         let prepared = &self.prepared[slot.message];
-        delivery(prepared, slot.part, slot.recipients, prepared.message.received_at + self.lifetime)
+        delivery(prepared, slot.part, prepared.message.received_at + self.lifetime)
     }
 }
 
@@ -84,17 +98,18 @@ impl Iterator for Jobs<'_> {
 }
 
 /// The deliveries of a message that is held until `until`, whose age counts from then. Takes its recipients out of `prepared`.
-pub(super) fn held(prepared: &mut Prepared, until: Timestamp, lifetime: Duration) -> Vec<Delivery> {
-    let mut parts = Vec::new();
-    split(std::mem::take(&mut prepared.message.envelope.recipients), |part, recipients| {
-        parts.push((part, recipients));
-    });
-    let held = |(part, recipients)| delivery(prepared, part, recipients, until + lifetime);
-    parts.into_iter().map(held).collect()
+pub(super) fn held(
+    prepared: &mut Prepared,
+    bounces: Option<&Domain>,
+    until: Timestamp,
+    lifetime: Duration,
+) -> Vec<Delivery> {
+    let parts = split(prepared, bounces);
+    parts.into_iter().map(|part| delivery(prepared, part, until + lifetime)).collect()
 }
 
-/// The delivery to `recipients`, who are of one domain and not nobody.
-fn delivery(prepared: &Prepared, part: u16, recipients: Vec<Recipient>, expires_at: Timestamp) -> Delivery {
+fn delivery(prepared: &Prepared, part: Part, expires_at: Timestamp) -> Delivery {
+    let Part { number: part, first, recipients } = part;
     let Prepared { id, message, prefix, subject, signed, unsigned, .. } = prepared;
     Delivery {
         key: DeliveryKey { message: *id, domain: recipients[0].address.domain().clone(), part },
@@ -102,6 +117,7 @@ fn delivery(prepared: &Prepared, part: u16, recipients: Vec<Recipient>, expires_
         length: message.length,
         prefix: prefix.clone(),
         from: message.envelope.from.clone(),
+        return_path: prepared.return_paths.get(first).cloned(),
         recipients,
         options: message.envelope.options.clone(),
         content: message.content,
@@ -116,23 +132,30 @@ fn delivery(prepared: &Prepared, part: u16, recipients: Vec<Recipient>, expires_
     }
 }
 
-/// Splits the recipients of a message by domain, in an order that is always the same, into parts of what one transaction takes.
-fn split(mut recipients: Vec<Recipient>, mut each: impl FnMut(u16, Vec<Recipient>)) {
+/// Splits the recipients of a message by domain, in an order that is always the same, into parts of what one transaction takes. Each
+/// is alone where it has a return path of its own; and so is each at `bounces`, where a recipient is a bounce to be read.
+fn split(prepared: &mut Prepared, bounces: Option<&Domain>) -> Vec<Part> {
+    let mut recipients = std::mem::take(&mut prepared.message.envelope.recipients);
     recipients.sort_by(|a, b| a.address.domain().cmp(b.address.domain()));
     let mut rest = recipients.into_iter().peekable();
-    let mut part = 0;
+    let (mut parts, mut number, mut place) = (Vec::new(), 0, 0);
     while let Some(first) = rest.next() {
         let mut chunk = vec![first];
         let domain = chunk[0].address.domain().clone();
-        while chunk.len() < RECIPIENTS_MAX
+        let alone = !prepared.return_paths.is_empty() || bounces == Some(&domain);
+        let most = if alone { 1 } else { RECIPIENTS_MAX };
+        while chunk.len() < most
             && let Some(next) = rest.next_if(|next| *next.address.domain() == domain)
         {
             chunk.push(next);
         }
         let more = rest.peek().is_some_and(|next| *next.address.domain() == domain);
-        each(part, chunk);
-        part = if more { part + 1 } else { 0 };
+        let count = chunk.len();
+        parts.push(Part { number, first: place, recipients: chunk });
+        place += count;
+        number = if more { number + 1 } else { 0 };
     }
+    parts
 }
 
 /// How many slots each job takes. Slots of one destination are kept together where one job can hold them.
@@ -180,6 +203,7 @@ fn octets_shared(prepared: &Prepared) -> usize {
     let Prepared { message, prefix, subject, signed, .. } = prepared;
     DELIVERY_OCTETS
         + message.envelope.options.envid.as_deref().map_or(0, json_octets)
+        + prepared.return_paths.iter().map(|path| json_octets(path.as_str())).max().unwrap_or(0)
         + [prefix.as_str(), subject, message.envelope.from.as_str(), &message.tenant.0]
             .into_iter()
             .chain(signed.iter().map(String::as_str))

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use shared::job::{Delivery, DeliveryKey};
 use shared::mail::{MessageId, Reply, Timestamp};
 use shared::port::{
-    Cancel, Claim, Deliveries, DeliveryState, Held, Next, PendingCursor, PortError, PortResult,
+    Cancel, Claim, Deliveries, DeliveryState, Feedback, Held, Next, PendingCursor, PortError, PortResult,
     RecipientState, Record, due_shard,
 };
 
@@ -90,6 +90,7 @@ fn new_item(delivery: &Delivery) -> DeliveryState {
         key: delivery.key.clone(),
         tenant: delivery.tenant.clone(),
         from: delivery.from.clone(),
+        return_path: delivery.return_path.clone(),
         subject: delivery.subject.clone(),
         size: delivery.length,
         signed: delivery.signed.clone(),
@@ -101,6 +102,7 @@ fn new_item(delivery: &Delivery) -> DeliveryState {
         attempts: Vec::new(),
         due_at: None,
         pending: None,
+        feedback: Vec::new(),
     }
 }
 
@@ -181,6 +183,12 @@ impl Deliveries for FakeDeliveries {
     async fn cancel(&self, key: &DeliveryKey, reply: &Reply) -> PortResult<Cancel> {
         let mut items = self.items.lock().unwrap();
         Ok(items.get_mut(key).map_or(Cancel::Missing, |item| item.cancel(reply)))
+    }
+
+    async fn note(&self, key: &DeliveryKey, feedback: Feedback) -> PortResult<bool> {
+        self.gate.cross().await;
+        let mut items = self.items.lock().unwrap();
+        Ok(items.get_mut(key).map(|item| item.note(feedback)).is_some())
     }
 
     async fn settled(&self, keys: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>> {

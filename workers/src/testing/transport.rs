@@ -64,9 +64,14 @@ impl FakeTransport {
             Outcome::Delivered if !domain.contains("inbox") => {
                 Hop::Server { dsn: domain.contains("dsn"), deliver_by: false }
             }
-            Outcome::Delivered | Outcome::Deferred | Outcome::Bounced | Outcome::Discarded => Hop::End,
+            Outcome::Delivered
+            | Outcome::Deferred
+            | Outcome::Bounced
+            | Outcome::Discarded
+            | Outcome::Suppressed => Hop::End,
         };
-        RecipientOutcome { address: address.clone(), outcome, reply, spoken: true, hop }
+        let hard = name.starts_with("never");
+        RecipientOutcome { address: address.clone(), outcome, reply, spoken: true, hard, hop }
     }
 }
 

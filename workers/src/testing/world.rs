@@ -9,8 +9,10 @@ use shared::port::{Clock, RecipientStatus};
 use shared::testkit::{ManualClock, SeededIds};
 use tokio_util::sync::CancellationToken;
 
-use super::{FakeDeliveries, FakeQueue, FakeSpool, FakeTransport, Gate, drive};
-use crate::deliver::{Deliver, DeliverPorts, DeliverSettings, Route, Routes};
+use super::{FakeDeliveries, FakeDirectory, FakeQueue, FakeSpool, FakeTransport, Gate, drive};
+use crate::deliver::{
+    Deliver, DeliverPorts, DeliverSettings, Route, Routes, SuppressionSettings, Suppressions,
+};
 use crate::sweep::{Sweep, SweepPorts, SweepSettings};
 use crate::{Stage, Verdict};
 
@@ -26,6 +28,7 @@ pub(crate) struct World {
     pub(crate) outbound: Arc<FakeQueue>,
     pub(crate) spool: Arc<FakeSpool>,
     pub(crate) deliveries: Arc<FakeDeliveries>,
+    pub(crate) directory: Arc<FakeDirectory>,
     pub(crate) transport: Arc<FakeTransport>,
     pub(crate) drain: CancellationToken,
     pub(crate) workers: AtomicU64,
@@ -43,6 +46,7 @@ impl World {
             spool: Arc::new(FakeSpool::new(gate.clone(), time.clone())),
             transport: Arc::new(FakeTransport::new(gate.clone(), time, deliveries.clone())),
             deliveries,
+            directory: Arc::default(),
             gate,
             clock,
             drain: CancellationToken::new(),
@@ -75,10 +79,15 @@ impl World {
             inbound: self.inbound.clone(),
             outbound: self.outbound.clone(),
             deliveries: self.deliveries.clone(),
+            suppressions: Arc::new(self.suppressions(SuppressionSettings::default())),
             clock: self.clock.clone(),
             ids: Arc::new(SeededIds::new(seed)),
         };
         Deliver::new(settings, ports, self.transport.clone()).drained_by(self.drain.clone())
+    }
+
+    pub(crate) fn suppressions(&self, settings: SuppressionSettings) -> Suppressions {
+        Suppressions::new(settings, self.directory.clone(), self.clock.clone())
     }
 
     pub(crate) fn sweep(&self, settings: SweepSettings) -> Sweep {
@@ -185,6 +194,7 @@ pub(crate) fn delivery(domain: &str, names: &[&str]) -> Delivery {
         length: ORIGINAL.len() as u64,
         prefix: "Received: from client by edge.example\r\n".to_owned(),
         from: ReversePath::Mailbox("ann@sender.example".parse().unwrap()),
+        return_path: None,
         recipients: names.iter().map(|name| mailbox(name).into()).collect(),
         options: Default::default(),
         content: Default::default(),

@@ -12,6 +12,7 @@ use shared::job::{DeliverJob, Delivery, JOB_OCTETS_MAX, Job, PrepareJob};
 use shared::mail::{ContentFacts, Domain, PackId, Timestamp};
 use shared::pack::{NewMessage, encode};
 use shared::port::*;
+use shared::return_path::ReturnPaths;
 use shared::testkit::{Faults, Faulty, ManualClock, TempStores};
 use shared::wire::Stores;
 use workers::dkim::generate;
@@ -70,6 +71,11 @@ pub(crate) struct Edge {
 
 impl Edge {
     pub(crate) async fn new() -> Self {
+        Self::with_return_paths(None).await
+    }
+
+    /// One whose submissions leave with return paths at `domain`, where there is one.
+    pub(crate) async fn with_return_paths(domain: Option<&str>) -> Self {
         let clock = Arc::new(ManualClock::at(NOW));
         let open = TempStores::open(clock.clone()).await;
         let outbound = Arc::new(Outbound::default());
@@ -81,6 +87,10 @@ impl Edge {
             deliveries: stores.deliveries.clone(),
             directory: stores.directory.clone(),
             keys: Faulty::<dyn Keys>::new(stores.keys.clone(), &keys),
+            return_paths: domain.map(|domain| {
+                let domain = domain.parse().unwrap();
+                Arc::new(ReturnPaths::new(domain, stores.directory.clone(), clock.clone()))
+            }),
             clock,
         };
         let settings = PrepareSettings { hostname: "mx.example".to_owned(), ..PrepareSettings::default() };

@@ -15,7 +15,7 @@ use shared::testkit::{Faults, Faulty, ManualClock, SeededIds, TempStores, sample
 use tokio::sync::mpsc::Sender;
 use workers::deliver::{
     Deliver, DeliverPorts, DeliverSettings, Hop, Outcome, RecipientOutcome, RetrySettings, Route, Routes,
-    Rule, Transport, Tried,
+    Rule, SuppressionSettings, Suppressions, Transport, Tried,
 };
 use workers::prepare::{Prepare, PreparePorts, PrepareSettings};
 use workers::sweep::{Sweep, SweepPorts, SweepReport, SweepSettings};
@@ -64,6 +64,11 @@ impl World {
             inbound: stores.stores.inbound.clone(),
             outbound: outbound.clone(),
             deliveries: deliveries.clone(),
+            suppressions: Arc::new(Suppressions::new(
+                SuppressionSettings::default(),
+                stores.stores.directory.clone(),
+                clock.clone(),
+            )),
             clock: clock.clone(),
             ids: Arc::new(SeededIds::new(1)),
         };
@@ -93,6 +98,7 @@ impl World {
             deliveries: self.deliveries.clone(),
             directory: stores.directory.clone(),
             keys: stores.keys.clone(),
+            return_paths: None,
             clock: self.clock.clone(),
         };
         Prepare::new(PrepareSettings::default(), ports).run(&PrepareJob { pack: message.pack }.encode()).await
@@ -199,7 +205,8 @@ impl Transport for Remote {
                 if outcome == Outcome::Delivered {
                     *self.taken.lock().unwrap().entry(address.clone()).or_default() += 1;
                 }
-                RecipientOutcome { address, outcome, reply: reply.clone(), spoken: true, hop: Hop::End }
+                let reply = reply.clone();
+                RecipientOutcome { address, outcome, reply, spoken: true, hard: false, hop: Hop::End }
             });
             let outcomes = outcomes.collect();
             let attempt = attempt(&delivery, rule.route, self.clock.as_ref(), reply);

@@ -164,6 +164,7 @@ impl World {
             length: content.len() as u64,
             prefix: "Received: from here\r\n".to_owned(),
             from: ReversePath::Mailbox(Mailbox::parse("sender@edge.example").unwrap()),
+            return_path: None,
             recipients,
             options: MailOptions::default(),
             content: ContentFacts::default(),

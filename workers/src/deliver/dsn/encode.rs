@@ -55,19 +55,19 @@ pub(super) fn in_ascii(address: &Mailbox) -> Option<String> {
     Some(given.unwrap_or_else(|| format!("{local}@{}", address.domain())))
 }
 
-/// The address with its type, for Final-Recipient (RFC 3464 §2.3.2); in ASCII, by RFC 6533 §3, where it is not.
-pub(super) fn typed_address(address: &Mailbox) -> String {
+/// The address with its type, for Final-Recipient (RFC 3464 §2.3.2); where it is not ASCII, by RFC 6533 §3, as it is if that may be.
+pub(super) fn typed_address(address: &Mailbox, utf8: bool) -> String {
     match in_ascii(address) {
-        Some(address) => format!("rfc822; {address}"),
-        None => format!("utf-8; {}", utf8_address(address.as_str(), false)),
+        Some(ascii) if address.is_ascii() || !utf8 => format!("rfc822; {ascii}"),
+        _ => format!("utf-8; {}", utf8_address(address.as_str(), utf8)),
     }
 }
 
 /// What ORCPT said, for Original-Recipient (RFC 3464 §2.3.1).
-pub(super) fn typed_original(original: &OriginalRecipient) -> String {
+pub(super) fn typed_original(original: &OriginalRecipient, utf8: bool) -> String {
     let OriginalRecipient { kind, address } = original;
     let address = if kind.eq_ignore_ascii_case("utf-8") {
-        utf8_address(address, false)
+        utf8_address(&clean(address, DSN_REPLY_CHARS_MAX), utf8)
     } else {
         clean_ascii(address, DSN_REPLY_CHARS_MAX)
     };

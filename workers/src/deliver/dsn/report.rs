@@ -8,7 +8,7 @@ use shared::port::Attempt;
 
 use super::super::record::Event;
 use super::encode::{
-    Encoding, clean_ascii, encoding, fold, in_ascii, quoted_printable, typed_address, typed_original,
+    Encoding, clean, clean_ascii, encoding, fold, in_ascii, quoted_printable, typed_address, typed_original,
 };
 use super::original::Returned;
 use super::text;
@@ -39,6 +39,8 @@ pub(super) struct Row<'a> {
     pub(super) spoken: bool,
     /// Whether time ran out.
     pub(super) expired: bool,
+    /// Whether nobody was asked, as the address is suppressed.
+    pub(super) suppressed: bool,
 }
 
 impl Report<'_> {
@@ -47,7 +49,10 @@ impl Report<'_> {
         let mut out = self.header().into_bytes();
         out.extend_from_slice(b"\r\nThis is a report in several parts (RFC 6522).\r\n");
         self.part(&mut out, "text/plain; charset=utf-8", text::explain(self).as_bytes());
-        self.part(&mut out, "message/delivery-status", self.delivery_status().as_bytes());
+        // RFC 6533 §4: in its own type, addresses of UTF-8 stand as they are
+        let status =
+            if self.is_global() { "message/global-delivery-status" } else { "message/delivery-status" };
+        self.part(&mut out, status, self.delivery_status().as_bytes());
         // RFC 6533 §6 for UTF-8; other octets over 127 have no type of their own
         let is_global = |header: &[u8]| !header.is_ascii() && std::str::from_utf8(header).is_ok();
         match &self.returned {
@@ -65,6 +70,12 @@ impl Report<'_> {
         }
         out.extend_from_slice(format!("--{}--\r\n", self.boundary).as_bytes());
         out
+    }
+
+    /// Whether the status has UTF-8 that its reader knows of: the message was one of SMTPUTF8. Its lines become quoted-printable, which
+    /// every server takes, wherever the sender's mail is kept.
+    fn is_global(&self) -> bool {
+        self.delivery.options.smtputf8 && !self.delivery_status().is_ascii()
     }
 
     fn header(&self) -> String {
@@ -138,10 +149,12 @@ impl Report<'_> {
     /// RFC 3464 §2.3.
     fn recipient_fields(&self, row: &Row<'_>) -> Vec<String> {
         let mut fields = Vec::new();
+        // RFC 6533 §3: where the message was not one of SMTPUTF8, its sender reads ASCII
+        let utf8 = self.delivery.options.smtputf8;
         if let Some(original) = &row.recipient.original {
-            fields.push(format!("Original-Recipient: {}", typed_original(original)));
+            fields.push(format!("Original-Recipient: {}", typed_original(original, utf8)));
         }
-        fields.push(format!("Final-Recipient: {}", typed_address(&row.recipient.address)));
+        fields.push(format!("Final-Recipient: {}", typed_address(&row.recipient.address, utf8)));
         let action = match self.event {
             Event::Failed => "failed",
             Event::Delayed { .. } => "delayed",
@@ -155,9 +168,12 @@ impl Report<'_> {
         if let (Some(host), true) = (&self.attempt.host, row.spoken) {
             fields.push(format!("Remote-MTA: dns; {}", clean_ascii(host, DSN_REPLY_CHARS_MAX)));
         }
-        let reply = clean_ascii(&row.reply.to_string(), DSN_REPLY_CHARS_MAX);
+        let cleaned = if utf8 { clean } else { clean_ascii };
+        let reply = cleaned(&row.reply.to_string(), DSN_REPLY_CHARS_MAX);
         fields.push(format!("Diagnostic-Code: {kind}; {reply}"));
-        fields.push(format!("Last-Attempt-Date: {}", self.attempt.ended_at.rfc5322()));
+        if !row.suppressed {
+            fields.push(format!("Last-Attempt-Date: {}", self.attempt.ended_at.rfc5322()));
+        }
         if matches!(self.event, Event::Delayed { .. }) {
             fields.push(format!("Will-Retry-Until: {}", self.retry_until.rfc5322()));
         }

@@ -30,8 +30,14 @@ fn report(delivery: &Delivery, event: Event, reply: &Reply, expired: bool, retur
         source: None,
         reply: reply.clone(),
     };
-    let row =
-        |recipient| Row { recipient, status: fitting(event, Some(reply.status())), reply, spoken, expired };
+    let row = |recipient| Row {
+        recipient,
+        status: fitting(event, Some(reply.status())),
+        reply,
+        spoken,
+        expired,
+        suppressed: false,
+    };
     let report = Report {
         hostname: "edge.example",
         id: PackId::derived(Timestamp::from_millis(1_700_000_000_000), "report"),
@@ -150,10 +156,99 @@ fn a_header_that_is_not_ascii_keeps_its_octets() {
 
 #[test]
 fn an_address_that_is_not_ascii_is_written_as_rfc_6533_asks() {
-    let typed = |text: &str| typed_address(&text.parse::<Mailbox>().unwrap());
+    let address = |text: &str| text.parse::<Mailbox>().unwrap();
+    let typed = |text: &str| typed_address(&address(text), false);
     assert_eq!(typed("a+b@example.org"), "rfc822; a+b@example.org");
     assert_eq!(typed("d\u{f6}+rte@example.org"), "utf-8; d\\x{F6}\\x{2B}rte@example.org");
     assert_eq!(typed("ann@b\u{fc}cher.example"), "rfc822; ann@xn--bcher-kva.example");
+    let as_it_is = |text: &str| typed_address(&address(text), true);
+    assert_eq!(as_it_is("a+b@example.org"), "rfc822; a+b@example.org");
+    assert_eq!(as_it_is("d\u{f6}+rte@example.org"), "utf-8; d\u{f6}\\x{2B}rte@example.org");
+    assert_eq!(as_it_is("ann@b\u{fc}cher.example"), "utf-8; ann@b\u{fc}cher.example");
+}
+
+#[test]
+fn a_status_of_a_message_of_smtputf8_has_utf_8_in_a_type_of_its_own() {
+    let reply = Reply::new(550, (1, 1), "d\u{f6}rte ist nicht hier");
+    let part = |delivery: &Delivery| {
+        let told = report(delivery, Event::Failed, &reply, false, header_of(HEADER));
+        assert!(told.is_ascii(), "it goes where there is no 8BITMIME");
+        let parsed = MessageParser::new().parse(told.as_bytes()).unwrap();
+        let part = &parsed.parts[2];
+        let kind = part.content_type().unwrap().subtype().unwrap().to_owned();
+        (kind, String::from_utf8(part.contents().to_vec()).unwrap())
+    };
+    let mut delivery = wordy();
+    delivery.recipients[1].address = "d\u{f6}rte@remote.example".parse().unwrap();
+    let (kind, status) = part(&delivery);
+    assert_eq!(kind, "delivery-status");
+    assert!(
+        status.is_ascii() && status.contains("Final-Recipient: utf-8; d\\x{F6}rte@remote.example"),
+        "{status}"
+    );
+    delivery.options.smtputf8 = true;
+    let (kind, status) = part(&delivery);
+    assert_eq!(kind, "global-delivery-status");
+    for field in [
+        "Original-Recipient: utf-8; d\u{f6}rte@list.example",
+        "Final-Recipient: utf-8; d\u{f6}rte@remote.example",
+        "Final-Recipient: rfc822; bob@remote.example",
+        "Diagnostic-Code: smtp; 550 5.1.1 d\u{f6}rte ist nicht hier",
+    ] {
+        assert!(status.contains(field), "{field}: {status}");
+    }
+    delivery.recipients.truncate(1);
+    let plain = report(&delivery, Event::Failed, &Reply::new(550, (1, 1), "no"), false, header_of(HEADER));
+    assert!(plain.contains("Content-Type: message/delivery-status"), "ASCII needs no other type");
+}
+
+#[test]
+fn who_was_not_tried_is_told_of_without_an_attempt() {
+    let delivery = crate::testing::delivery("remote.example", &["bob"]);
+    let reply =
+        Reply::new(550, (7, 1), "not tried: suppressed since 2026-01-02 (hard-bounce): 550 5.1.1 gone");
+    let began_at = delivery.accepted_at;
+    let attempt = Attempt {
+        number: 1,
+        began_at,
+        ended_at: began_at,
+        route: crate::deliver::SUPPRESSED_ROUTE.to_owned(),
+        host: None,
+        source: None,
+        peer: None,
+        tls: None,
+        reply: reply.clone(),
+    };
+    let row = Row {
+        recipient: &delivery.recipients[0],
+        status: reply.status(),
+        reply: &reply,
+        spoken: false,
+        expired: false,
+        suppressed: true,
+    };
+    let report = Report {
+        hostname: "edge.example",
+        id: PackId::derived(began_at, "report"),
+        boundary: "0123456789abcdef".to_owned(),
+        now: began_at,
+        delivery: &delivery,
+        attempt: &attempt,
+        event: Event::Failed,
+        rows: vec![row],
+        retry_until: delivery.expires_at,
+        returned: header_of(HEADER),
+    };
+    let told = String::from_utf8(report.compose()).unwrap();
+    assert!(
+        told.contains("It was not sent there: 550 5.7.1 not tried: suppressed since 2026-01-02"),
+        "{told}"
+    );
+    assert!(
+        told.contains("Action: failed\r\nStatus: 5.7.1\r\nDiagnostic-Code: x-spoolway; 550 5.7.1"),
+        "{told}"
+    );
+    assert!(!told.contains("Last-Attempt-Date") && !told.contains("Remote-MTA"), "{told}");
 }
 
 #[test]

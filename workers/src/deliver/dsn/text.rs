@@ -10,6 +10,9 @@ use super::original::Returned;
 use super::report::{Report, Row};
 use crate::limits::DSN_REPLY_CHARS_MAX;
 
+const SUPPRESSED_ADVICE: &str =
+    "Mail to this address failed or was unwanted before: ask your postmaster to lift the suppression.";
+
 /// The Subject of the report.
 pub(super) fn subject(event: Event) -> &'static str {
     match event {
@@ -35,7 +38,7 @@ pub(super) fn explain(report: &Report<'_>) -> String {
         line(&format!("  {}", row.recipient.address));
         line(&format!("    {}", reason(report, row)));
         if report.event == Event::Failed {
-            line(&format!("    {}", advice(row)));
+            line(&format!("    {}", if row.suppressed { SUPPRESSED_ADVICE } else { advice(row) }));
         }
     }
     line("");
@@ -98,6 +101,7 @@ fn reason(report: &Report<'_>, row: &Row<'_>) -> String {
     let reply = spoken(row.reply);
     let host = report.attempt.host.as_ref().map(|host| clean(host, 255));
     match (report.event, host) {
+        (Event::Failed, _) if row.suppressed => format!("It was not sent there: {reply}"),
         (Event::Failed, Some(host)) if row.expired => {
             format!("Time ran out. The last attempt, at the server {host}, came to: {reply}")
         }

@@ -68,7 +68,7 @@ pub(super) fn of(
         let RecipientOutcome { outcome, reply, spoken, hop, .. } = one;
         let item = |expired| Item { at, reply: reply.clone(), spoken: *spoken, expired };
         match outcome {
-            Outcome::Bounced if wants_failure(recipient) => failed.push(item(false)),
+            Outcome::Bounced | Outcome::Suppressed if wants_failure(recipient) => failed.push(item(false)),
             Outcome::Deferred if !retried && wants_failure(recipient) => failed.push(item(true)),
             Outcome::Deferred if retried => {
                 let by_notify = delay_due && recipient.notify.is_some_and(|notify| notify.delay);
@@ -82,7 +82,11 @@ pub(super) fn of(
             Outcome::Delivered if is_relayed(delivery, recipient, *hop) => relayed.push(item(false)),
             Outcome::Delivered if *hop == Hop::End && wants_success(recipient) => delivered.push(item(false)),
             // what was thrown away was not delivered, and did not fail
-            Outcome::Delivered | Outcome::Discarded | Outcome::Deferred | Outcome::Bounced => {}
+            Outcome::Delivered
+            | Outcome::Discarded
+            | Outcome::Deferred
+            | Outcome::Bounced
+            | Outcome::Suppressed => {}
         }
     }
     let all = [

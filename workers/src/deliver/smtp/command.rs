@@ -3,9 +3,7 @@
 use std::io::Write;
 
 use shared::job::Delivery;
-use shared::mail::{
-    Body, ByMode, Mailbox, Notify, OriginalRecipient, Recipient, Ret, ReversePath, Timestamp,
-};
+use shared::mail::{Body, ByMode, Mailbox, Notify, OriginalRecipient, Recipient, Ret, Timestamp};
 
 use super::capabilities::Capabilities;
 use crate::deliver::outcome::Failure;
@@ -76,7 +74,7 @@ fn header_needs_smtputf8(delivery: &Delivery) -> bool {
 }
 
 fn sender_needs_smtputf8(delivery: &Delivery) -> bool {
-    delivery.from.mailbox().is_some_and(needs_smtputf8)
+    delivery.mail_from().is_some_and(needs_smtputf8)
 }
 
 /// Whether the transaction for the recipients at `places` is one of SMTPUTF8.
@@ -101,9 +99,8 @@ impl Terms<'_> {
     pub(crate) fn mail(&self, delivery: &Delivery, out: &mut Vec<u8>) {
         let offered = self.offered;
         out.extend_from_slice(b"MAIL FROM:<");
-        match &delivery.from {
-            ReversePath::Null => {}
-            ReversePath::Mailbox(mailbox) => path(mailbox, out),
+        if let Some(mailbox) = delivery.mail_from() {
+            path(mailbox, out);
         }
         out.push(b'>');
         if offered.size {

@@ -2,18 +2,20 @@
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use shared::directory::{SuppressionEntry, SuppressionReason};
 use shared::job::Delivery;
 use shared::mail::Timestamp;
-use shared::port::{Next, PortResult, RecipientStatus, Record};
+use shared::port::{Next, PortResult, RecipientState, RecipientStatus, Record};
 use tokio::sync::mpsc::Receiver;
 
-use super::super::backoff::pause_after;
+use super::super::backoff::{pause_after, persist};
 use super::super::batch::{job_order, send_jobs, share_a_job, to_jobs};
 use super::super::record::{Judged, judge};
 use super::super::{Tried, dsn};
 use super::claims::attempt_claim;
+use super::withheld::Parts;
 use super::{Deliver, Run};
-use crate::limits::{PORT_PAUSE_MAX, RECORD_ROUNDS, RECORD_TRIES, RECORDS_MAX, RETRY_MERGE};
+use crate::limits::{PORT_PAUSE_MAX, PORT_TRIES, RECORD_ROUNDS, RECORD_TRIES, RECORDS_MAX, RETRY_MERGE};
 
 /// What was written.
 #[derive(Default)]
@@ -42,6 +44,7 @@ impl Deliver {
         &self,
         run: &Run,
         mut tried: Receiver<Tried>,
+        withheld: &Parts,
         own_claims: bool,
     ) -> Recorded {
         let mut recorded = Recorded::default();
@@ -80,8 +83,8 @@ impl Deliver {
                 {
                     open = received > 0;
                     for tried in incoming.drain(..) {
-                        let judged = self.judge(tried);
-                        if judged.news.is_empty() {
+                        let judged = self.judge(withheld.give_back(tried));
+                        if judged.news.is_empty() && judged.hard.is_empty() {
                             ready.push(judged);
                         } else {
                             reporting.push(self.report(judged));
@@ -103,6 +106,7 @@ impl Deliver {
     /// Tells the sender what there is to tell, a DSN for each kind of news. Whoever is given up and could not be told of is not
     /// given up yet.
     async fn report(&self, mut judged: Judged) -> Judged {
+        self.suppress(&judged).await;
         for place in 0..judged.news.len() {
             match dsn::put_in(&self.ports, &self.settings.hostname, &judged, place).await {
                 Ok(report) => judged.told_by(place, report),
@@ -114,6 +118,30 @@ impl Deliver {
             }
         }
         judged
+    }
+
+    /// Suppresses whoever takes no mail any more. It is done before that is on record: a worker that dies between the two does it again.
+    async fn suppress(&self, judged: &Judged) {
+        let Record { delivery, recipients, .. } = &judged.record;
+        let (suppressions, reason) = (&self.ports.suppressions, SuppressionReason::HardBounce);
+        if !delivery.is_submission() || !suppressions.adds(&delivery.tenant, reason) {
+            return;
+        }
+        for RecipientState { address, reply, .. } in judged.hard.iter().map(|at| &recipients[*at]) {
+            let message = delivery.key.message;
+            let reply = reply.as_ref().map(ToString::to_string).unwrap_or_default();
+            let source = format!("message {message}: {reply}");
+            let (tenant, address, now) = (delivery.tenant.clone(), address.clone(), self.ports.clock.now());
+            let entry = SuppressionEntry::new(tenant, address, reason, &source, now);
+            let add = || suppressions.add(entry.clone());
+            match persist(&*self.ports.clock, PORT_TRIES, add).await {
+                Ok(()) => tracing::info!(message_id = %message, %reason, "an address is suppressed"),
+                // its next bounce brings it there
+                Err(cause) => {
+                    tracing::error!(message_id = %message, cause = cause.chain(), "an address could not be suppressed");
+                }
+            }
+        }
     }
 
     /// Writes a batch, more than once if it must be.
@@ -234,7 +262,7 @@ impl Deliver {
 /// Says what became of an attempt, once that is on record.
 fn tell(record: &Record) {
     let key = &record.delivery.key;
-    let mut counts = [0_u64; 4];
+    let mut counts = [0_u64; 5];
     for state in &record.recipients {
         counts[match state.status {
             RecipientStatus::Delivered => 0,
@@ -242,14 +270,16 @@ fn tell(record: &Record) {
             RecipientStatus::Bounced => 2,
             // no attempt cancels: that is done before the first one
             RecipientStatus::Discarded | RecipientStatus::Cancelled => 3,
+            RecipientStatus::Suppressed => 4,
         }] += 1;
     }
-    for (count, outcome) in counts.into_iter().zip(["delivered", "deferred", "bounced", "discarded"]) {
+    let outcomes = ["delivered", "deferred", "bounced", "discarded", "suppressed"];
+    for (count, outcome) in counts.into_iter().zip(outcomes) {
         if count > 0 {
             metrics::counter!("spoolway_recipients_total", "outcome" => outcome).increment(count);
         }
     }
-    let [delivered, deferred, bounced, discarded] = counts;
+    let [delivered, deferred, bounced, discarded, suppressed] = counts;
     let due = match &record.next {
         Next::Settled => None,
         Next::Due { at, .. } => Some(at.to_string()),
@@ -262,6 +292,7 @@ fn tell(record: &Record) {
         deferred,
         bounced,
         discarded,
+        suppressed,
         code = record.attempt.reply.code(),
         host = record.attempt.host,
         due,

@@ -1,0 +1,36 @@
+//! What came to be known of a delivery later: written over the item of one version.
+
+use super::DynamoDeliveries;
+use super::items::{self, number_of};
+use crate::job::DeliveryKey;
+use crate::limits::aws::RACES_MAX;
+use crate::port::{Feedback, PortError, PortResult};
+
+const NOTE: &str = "the note on a delivery";
+
+impl DynamoDeliveries {
+    pub(super) async fn note_one(&self, key: &DeliveryKey, feedback: Feedback) -> PortResult<bool> {
+        let Some(mut known) = self.find(std::slice::from_ref(key)).await?.remove(key) else {
+            return Ok(false);
+        };
+        for _ in 0..RACES_MAX {
+            let mut state = items::state(&known)?;
+            if !state.note(feedback.clone()) {
+                return Ok(true);
+            }
+            let version = number_of(&known, "v").unwrap_or(0);
+            let mut item = items::item(&state, version + 1, state.expires_at);
+            // all but the state stays as it is: when it is due, or leased, and how long it is remembered
+            for (name, value) in known {
+                if !matches!(name.as_str(), "state" | "v") {
+                    item.insert(name, value);
+                }
+            }
+            match self.put(NOTE, item, Some(version)).await? {
+                None => return Ok(true),
+                Some(changed) => known = changed,
+            }
+        }
+        Err(PortError::refused(NOTE, "others write the same delivery again and again"))
+    }
+}
