@@ -7,6 +7,7 @@
 
 mod cloud;
 mod cold_start;
+mod fair;
 mod flood;
 mod idle;
 mod logins;
@@ -44,6 +45,9 @@ struct Options {
     /// Measure logins by PLAIN, with secrets the edge has and has not just seen, and by SCRAM-SHA-256, a connection each.
     #[arg(long)]
     logins: bool,
+    /// Measure how long one message of a tenant waits behind this many (100,000 with --messages) of another to a slow server.
+    #[arg(long)]
+    fair: bool,
     /// Measure Postfix in place of Spoolway (Debian's package; needs root).
     #[arg(long)]
     postfix: bool,
@@ -88,6 +92,9 @@ fn main() -> ExitCode {
         }
         if options.logins {
             return logins::measure(&options).await;
+        }
+        if options.fair {
+            return fair::measure(&options).await;
         }
         if options.flood {
             return flood::measure(&options, &sink).await;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,6 +16,11 @@ pub(crate) struct Sink {
 
 impl Sink {
     pub(crate) async fn start() -> Self {
+        Self::start_slow(Duration::ZERO).await
+    }
+
+    /// One that takes `pause` for its greeting and for each of its replies.
+    pub(crate) async fn start_slow(pause: Duration) -> Self {
         let listener =
             TcpListener::bind((harness::loopback(), 0)).await.expect("a loopback address can be bound");
         let address = listener.local_addr().expect("a bound socket has an address");
@@ -24,7 +30,7 @@ impl Sink {
             while let Ok((stream, _)) = listener.accept().await {
                 let counter = counter.clone();
                 tokio::spawn(async move {
-                    let _ = session(stream, &counter).await;
+                    let _ = session(stream, &counter, pause).await;
                 });
             }
         });
@@ -40,8 +46,9 @@ impl Sink {
     }
 }
 
-async fn session(mut stream: TcpStream, taken: &AtomicUsize) -> std::io::Result<()> {
+async fn session(mut stream: TcpStream, taken: &AtomicUsize, pause: Duration) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
+    sleep(pause).await;
     stream.write_all(b"220 sink.example ESMTP\r\n").await?;
     let (mut input, mut replies, mut in_data) = (BytesMut::with_capacity(64 * 1024), Vec::new(), false);
     loop {
@@ -66,8 +73,15 @@ async fn session(mut stream: TcpStream, taken: &AtomicUsize) -> std::io::Result<
                 in_data = line.starts_with(b"DATA");
             }
         }
+        sleep(pause).await;
         stream.write_all(&replies).await?;
         replies.clear();
+    }
+}
+
+async fn sleep(pause: Duration) {
+    if !pause.is_zero() {
+        tokio::time::sleep(pause).await;
     }
 }
 

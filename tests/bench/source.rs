@@ -89,8 +89,12 @@ impl Client {
     }
 
     async fn send(&mut self, content: &[u8]) -> std::io::Result<()> {
+        self.send_to("user@example.org", content).await
+    }
+
+    pub(crate) async fn send_to(&mut self, to: &str, content: &[u8]) -> std::io::Result<()> {
         self.command("MAIL FROM:<sender@example.com>\r\n", '2').await?;
-        self.command("RCPT TO:<user@example.org>\r\n", '2').await?;
+        self.command(&format!("RCPT TO:<{to}>\r\n"), '2').await?;
         self.command("DATA\r\n", '3').await?;
         self.stream.get_mut().write_all(content).await?;
         self.stream.get_mut().flush().await?;
@@ -122,7 +126,7 @@ impl Client {
     }
 }
 
-fn content(octets: usize) -> Vec<u8> {
+pub(crate) fn content(octets: usize) -> Vec<u8> {
     let mut content = b"From: sender@example.com\r\nTo: user@example.org\r\nSubject: bench\r\nDate: Thu, 1 Jan 2026 00:00:00 +0000\r\n\
         Message-ID: <bench@example.com>\r\n\r\n"
         .to_vec();
