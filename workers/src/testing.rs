@@ -1,6 +1,7 @@
 //! Fakes for the tests of this crate: ports that can be stopped at any call, and a world of them.
 
 mod deliveries;
+mod directory;
 mod gate;
 mod queue;
 mod spool;
@@ -9,6 +10,7 @@ mod transport;
 mod world;
 
 pub(crate) use deliveries::{FakeDeliveries, Fault};
+pub(crate) use directory::FakeDirectory;
 pub(crate) use gate::Gate;
 pub(crate) use queue::FakeQueue;
 pub(crate) use spool::FakeSpool;

@@ -13,6 +13,7 @@ mod claims;
 mod due;
 mod holds;
 mod items;
+mod orders;
 mod records;
 
 use std::collections::HashMap;
@@ -25,7 +26,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::Aws;
 use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{MessageId, Reply, Timestamp};
-use crate::port::{Cancel, Claim, Deliveries, DeliveryState, Held, PendingCursor, PortResult, Record};
+use crate::port::{
+    Cancel, Claim, Deliveries, DeliveryState, Held, Ordered, PendingCursor, PortResult, Record,
+};
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -67,6 +70,10 @@ impl Deliveries for DynamoDeliveries {
 
     async fn cancel(&self, key: &DeliveryKey, reply: &Reply) -> PortResult<Cancel> {
         self.cancel_one(key, reply).await
+    }
+
+    async fn order(&self, ordered: Vec<Ordered>) -> PortResult<Vec<PortResult<Option<DeliveryState>>>> {
+        Ok(self.order_all(ordered).await)
     }
 
     async fn settled(&self, keys: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>> {

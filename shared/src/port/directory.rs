@@ -36,6 +36,8 @@ pub enum EntryKind {
     Route,
     /// What the containers of one edge share.
     Fleet,
+    /// What an operator wants done with mail that waits.
+    Order,
 }
 
 impl EntryKind {
@@ -48,6 +50,7 @@ impl EntryKind {
             Self::Suppression => "suppression",
             Self::Route => "route",
             Self::Fleet => "fleet",
+            Self::Order => "order",
         }
     }
 }

@@ -3,6 +3,7 @@
 mod claims;
 mod due;
 mod holds;
+mod orders;
 mod records;
 
 use std::collections::BTreeMap;
@@ -43,6 +44,11 @@ pub async fn deliveries_suite(fixture: &dyn Fixture<dyn Deliveries>) {
     holds::a_cancelled_delivery_is_never_due(fixture).await;
     holds::what_is_released_cannot_be_cancelled(fixture).await;
     holds::of_a_cancel_and_a_lease_that_race_one_wins(fixture).await;
+    orders::an_order_changes_when_a_delivery_is_due(fixture).await;
+    orders::what_is_settled_obeys_nobody(fixture).await;
+    orders::an_attempt_undoes_no_order(fixture).await;
+    orders::an_order_makes_an_item_only_where_it_is_told_of_what(fixture).await;
+    orders::orders_and_records_that_race_are_all_kept(fixture).await;
     due::state_outlives_its_handles(fixture).await;
 }
 
@@ -68,6 +74,7 @@ pub async fn deliveries_under_faults(fixture: &dyn Fixture<dyn Deliveries>, seed
         records_hold(&*faulty, &*b).await;
         claims_hold(&*faulty, &*b).await;
         holds::holds_hold(&*faulty, &*b).await;
+        orders::orders_hold(&*faulty, &*b).await;
     }
     assert!(faults.failed() > 0, "the seed draws no fault at all");
 }

@@ -11,8 +11,8 @@ use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{Domain, MessageId, PackId, Reply, Timestamp};
 use crate::port::{
     Cancel, Claim, Counters, Deliveries, DeliveryState, Depth, Directory, Entry, EntryKind, Held, Keys,
-    Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Queue, Receipt, Received, Record,
-    SigningKey, Spool, SpoolWriter, Taken, Window,
+    Ordered, Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Queue, Receipt, Received,
+    Record, SigningKey, Spool, SpoolWriter, Taken, Window,
 };
 
 /// Stands where a store is that is not opened. Whoever asks it for anything has a fault, and is told so: it refuses every call.
@@ -106,6 +106,10 @@ impl Deliveries for Absent {
 
     async fn cancel(&self, _: &DeliveryKey, _: &Reply) -> PortResult<Cancel> {
         self.refuse("the cancel of a delivery")
+    }
+
+    async fn order(&self, _: Vec<Ordered>) -> PortResult<Vec<PortResult<Option<DeliveryState>>>> {
+        self.refuse("the order for deliveries")
     }
 
     async fn settled(&self, _: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>> {

@@ -3,14 +3,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use shared::directory::{Filter, OrderEntry};
 use shared::job::{DeliverJob, Delivery, DeliveryKey, Job};
 use shared::mail::{Domain, Mailbox, MessageId, PackId, ReversePath, Timestamp};
-use shared::port::{Clock, RecipientStatus};
+use shared::order::{Hand, Order, OrderId};
+use shared::port::{Clock, Directory, Entry, EntryKind, RecipientStatus};
 use shared::testkit::{ManualClock, SeededIds};
 use tokio_util::sync::CancellationToken;
 
-use super::{FakeDeliveries, FakeQueue, FakeSpool, FakeTransport, Gate, drive};
+use super::{FakeDeliveries, FakeDirectory, FakeQueue, FakeSpool, FakeTransport, Gate, drive};
 use crate::deliver::{Deliver, DeliverPorts, DeliverSettings, Route, Routes};
+use crate::orders::apply;
 use crate::sweep::{Sweep, SweepPorts, SweepSettings};
 use crate::{Stage, Verdict};
 
@@ -26,6 +29,7 @@ pub(crate) struct World {
     pub(crate) outbound: Arc<FakeQueue>,
     pub(crate) spool: Arc<FakeSpool>,
     pub(crate) deliveries: Arc<FakeDeliveries>,
+    pub(crate) directory: Arc<FakeDirectory>,
     pub(crate) transport: Arc<FakeTransport>,
     pub(crate) drain: CancellationToken,
     pub(crate) workers: AtomicU64,
@@ -43,6 +47,7 @@ impl World {
             spool: Arc::new(FakeSpool::new(gate.clone(), time.clone())),
             transport: Arc::new(FakeTransport::new(gate.clone(), time, deliveries.clone())),
             deliveries,
+            directory: Arc::default(),
             gate,
             clock,
             drain: CancellationToken::new(),
@@ -75,6 +80,7 @@ impl World {
             inbound: self.inbound.clone(),
             outbound: self.outbound.clone(),
             deliveries: self.deliveries.clone(),
+            directory: self.directory.clone(),
             clock: self.clock.clone(),
             ids: Arc::new(SeededIds::new(seed)),
         };
@@ -86,6 +92,7 @@ impl World {
             spool: self.spool.clone(),
             outbound: self.outbound.clone(),
             deliveries: self.deliveries.clone(),
+            directory: self.directory.clone(),
             clock: self.clock.clone(),
         };
         Sweep::new(settings, ports)
@@ -149,6 +156,30 @@ impl World {
         actions
     }
 
+    /// Gives an order, as an operator who goes away at once.
+    pub(crate) async fn give(&self, hand: Hand, filter: Filter) -> OrderEntry {
+        let at = self.now();
+        let id = OrderId::new(at, self.workers.fetch_add(2, Ordering::Relaxed));
+        let order = Order { id, hand, at, by: "ann".to_owned() };
+        let kept_until = at + Duration::from_secs(10 * 24 * 3600);
+        let entry = OrderEntry { order, filter, kept_until };
+        self.directory.put(entry.entry()).await.unwrap();
+        entry
+    }
+
+    /// Gives an order, and puts it on what waits.
+    pub(crate) async fn give_and_apply(&self, hand: Hand, filter: Filter) {
+        // of two orders, the later one is known to be later
+        self.clock.advance(Duration::from_millis(1));
+        let entry = self.give(hand, filter).await;
+        apply(&*self.deliveries, &[entry], self.now(), |_| true).await.unwrap();
+    }
+
+    /// The orders that there are.
+    pub(crate) async fn orders(&self) -> Vec<Entry> {
+        self.directory.list(EntryKind::Order, None, 100).await.unwrap()
+    }
+
     /// What became of each recipient of the delivery to `domain`.
     pub(crate) fn statuses(&self, domain: &str) -> Vec<RecipientStatus> {
         let state = self.deliveries.state(&key(domain)).expect("an attempt is on record");
@@ -196,5 +227,6 @@ pub(crate) fn delivery(domain: &str, names: &[&str]) -> Delivery {
         accepted_at: START,
         expires_at: START + Duration::from_secs(5 * 24 * 3600),
         notices: Default::default(),
+        route: None,
     }
 }

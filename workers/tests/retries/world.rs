@@ -64,6 +64,7 @@ impl World {
             inbound: stores.stores.inbound.clone(),
             outbound: outbound.clone(),
             deliveries: deliveries.clone(),
+            directory: stores.stores.directory.clone(),
             clock: clock.clone(),
             ids: Arc::new(SeededIds::new(1)),
         };
@@ -145,6 +146,7 @@ impl World {
             spool: self.stores.stores.spool.clone(),
             outbound: self.outbound.clone(),
             deliveries: self.deliveries.clone(),
+            directory: self.stores.stores.directory.clone(),
             clock: self.clock.clone(),
         };
         Sweep::new(settings, ports)
