@@ -1,6 +1,7 @@
 //! The command line.
 
 mod credential;
+mod queue;
 mod recipient;
 
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use crate::exit::CODES;
 use crate::settings::Role;
 
 pub(crate) use credential::{CredentialAction, CredentialArgs, CredentialName, NewCredential};
+pub(crate) use queue::{FilterArgs, HandArgs, Lasting, Queue, QueueAction};
 pub(crate) use recipient::{RecipientAction, RecipientArgs, RecipientNames};
 
 /// Where data lies unless something else is said.
@@ -39,8 +41,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Tell the whole story of a message.
     Trace(Trace),
-    /// Show what waits to be delivered.
-    Queue(Queue),
+    /// Show what waits to be delivered, and lay hands on it.
+    Queue(Box<Queue>),
     /// Take back a message that is held and not released yet.
     Cancel(Cancel),
     /// Sign the mail of a domain.
@@ -131,15 +133,6 @@ pub(crate) struct Trace {
     /// What 250 answered with: `queued as ID`.
     #[arg(value_name = "ID", value_parser = message_id)]
     pub(crate) id: MessageId,
-    #[command(flatten)]
-    pub(crate) place: Place,
-    /// Answer as JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Queue {
     #[command(flatten)]
     pub(crate) place: Place,
     /// Answer as JSON.

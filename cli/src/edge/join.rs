@@ -287,6 +287,7 @@ pub(super) fn deliver_ports(stores: &Stores) -> DeliverPorts {
         inbound: Arc::clone(&stores.inbound),
         outbound: Arc::clone(&stores.outbound),
         deliveries: Arc::clone(&stores.deliveries),
+        directory: Arc::clone(&stores.directory),
         clock: Arc::clone(&stores.clock),
         ids: Arc::clone(&stores.ids),
     }
@@ -316,6 +317,7 @@ pub(super) fn sweep(settings: &Settings, reader: Reader, stores: &Stores) -> Swe
         spool: Arc::clone(&stores.spool),
         outbound: Arc::clone(&stores.outbound),
         deliveries: Arc::clone(&stores.deliveries),
+        directory: Arc::clone(&stores.directory),
         clock: Arc::clone(&stores.clock),
     };
     let packs = sweeps_packs(settings, reader).then_some(packs);

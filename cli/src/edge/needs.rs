@@ -7,6 +7,8 @@ use crate::settings::{Reader, Role, Settings};
 
 /// What `trace` looks at.
 pub(crate) const TRACE: &[Store] = &[Store::Spool, Store::State];
+/// What the hands of `queue` look at and write.
+pub(crate) const HANDS: &[Store] = &[Store::Spool, Store::State, Store::Directory];
 /// What `queue` looks at.
 pub(crate) const QUEUE: &[Store] = &[Store::QueueInbound, Store::QueueOutbound, Store::State];
 /// What `cancel` looks at; it writes the state.
@@ -41,9 +43,15 @@ fn of_role(role: Role, settings: &Settings, reader: Reader) -> Needs {
             Store::Directory,
             Store::Keys,
         ]),
-        Role::Deliver => Needs::of(&[Store::Spool, Store::QueueInbound, Store::QueueOutbound, Store::State]),
+        Role::Deliver => Needs::of(&[
+            Store::Spool,
+            Store::QueueInbound,
+            Store::QueueOutbound,
+            Store::State,
+            Store::Directory,
+        ]),
         Role::Sweep => {
-            let sweep = Needs::of(&[Store::QueueOutbound, Store::State]);
+            let sweep = Needs::of(&[Store::QueueOutbound, Store::State, Store::Directory]);
             let packs = Needs::of(&[Store::Spool]);
             if sweeps_packs(settings, reader) { sweep.and(packs) } else { sweep }
         }
@@ -89,13 +97,16 @@ mod tests {
             of(&[Role::Prepare], None),
             ["spool", "queue_inbound", "queue_outbound", "state", "directory", "keys"]
         );
-        assert_eq!(of(&[Role::Deliver], None), ["spool", "queue_inbound", "queue_outbound", "state"]);
-        assert_eq!(of(&[Role::Sweep], None), ["spool", "queue_outbound", "state"]);
+        assert_eq!(
+            of(&[Role::Deliver], None),
+            ["spool", "queue_inbound", "queue_outbound", "state", "directory"]
+        );
+        assert_eq!(of(&[Role::Sweep], None), ["spool", "queue_outbound", "state", "directory"]);
         assert_eq!(of(&Role::ALL, None).len(), Store::ALL.len());
     }
 
     #[test]
     fn the_sweep_leaves_a_bucket_alone() {
-        assert_eq!(of(&[Role::Sweep], Some("s3://mail")), ["queue_outbound", "state"]);
+        assert_eq!(of(&[Role::Sweep], Some("s3://mail")), ["queue_outbound", "state", "directory"]);
     }
 }
