@@ -10,6 +10,7 @@ mod a_health_answer_tells_whether_stores_can_be_written;
 mod a_large_message_is_streamed;
 mod a_refused_recipient_bounces_and_the_others_are_delivered;
 mod a_remote_that_hangs_does_not_hold_the_end_up;
+mod an_operator_lays_hands_on_the_queue;
 mod apps_authenticate_with_their_own_mechanisms;
 mod arrows_point_one_way;
 mod connections_leave_descriptors_for_the_stores;
