@@ -121,7 +121,9 @@ async fn entry(ports: &Ports, wish: &Wish, known: &[OrderEntry]) -> Outcome<Writ
     let now = ports.trace.now;
     let mut filter = wish.filter.clone();
     if wish.lasting.is_none() {
-        filter.accepted_before = filter.accepted_before.or(Some(now));
+        // those who deliver may go by a hold that this one ends for a moment yet
+        let until = if wish.hand == Hand::Release { now + ORDER_KEPT_SHORT } else { now };
+        filter.accepted_before = filter.accepted_before.or(Some(until));
     }
     let mut hand = wish.hand.clone();
     if let (Hand::Hold { until }, Some(lasting)) = (&mut hand, wish.lasting) {
