@@ -1,6 +1,7 @@
 //! The command line.
 
 mod credential;
+mod queue;
 mod recipient;
 mod suppress;
 
@@ -18,6 +19,7 @@ use crate::settings::Role;
 
 pub(crate) use credential::tenant;
 pub(crate) use credential::{CredentialAction, CredentialArgs, CredentialName, NewCredential};
+pub(crate) use queue::{FilterArgs, HandArgs, Lasting, Queue, QueueAction};
 pub(crate) use recipient::{RecipientAction, RecipientArgs, RecipientNames};
 pub(crate) use suppress::{BouncesAction, BouncesArgs, SuppressAction, SuppressArgs};
 
@@ -42,8 +44,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Tell the whole story of a message.
     Trace(Trace),
-    /// Show what waits to be delivered.
-    Queue(Queue),
+    /// Show what waits to be delivered, and lay hands on it.
+    Queue(Box<Queue>),
     /// Take back a message that is held and not released yet.
     Cancel(Cancel),
     /// Sign the mail of a domain.
@@ -138,15 +140,6 @@ pub(crate) struct Trace {
     /// What 250 answered with: `queued as ID`.
     #[arg(value_name = "ID", value_parser = message_id)]
     pub(crate) id: MessageId,
-    #[command(flatten)]
-    pub(crate) place: Place,
-    /// Answer as JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Queue {
     #[command(flatten)]
     pub(crate) place: Place,
     /// Answer as JSON.

@@ -71,7 +71,7 @@ impl DeliveryView {
 }
 
 /// The recipients of the pack that no delivery in the state has.
-fn unprepared(packed: Option<&PackedMessage>, states: &[DeliveryState]) -> Vec<Mailbox> {
+pub(crate) fn unprepared(packed: Option<&PackedMessage>, states: &[DeliveryState]) -> Vec<Mailbox> {
     let known = |address: &Mailbox| {
         states.iter().flat_map(|state| &state.recipients).any(|recipient| recipient.address == *address)
     };

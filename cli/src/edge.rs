@@ -22,7 +22,7 @@ use crate::settings::{Role, Settings};
 
 pub(crate) use function::serve as serve_function;
 pub(crate) use join::{check_stores, generate_key, open_stores, set_up_stores, tls};
-pub(crate) use needs::{CANCEL, DIRECTORY, DOMAIN, QUEUE, TRACE, needs};
+pub(crate) use needs::{CANCEL, DIRECTORY, DOMAIN, HANDS, QUEUE, TRACE, needs};
 
 /// The stores of an edge, open.
 pub(crate) struct Stores {

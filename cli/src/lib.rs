@@ -13,6 +13,7 @@ mod domain;
 mod edge;
 mod exit;
 mod function;
+mod hands;
 mod limits;
 mod queue;
 mod recipient;
@@ -111,11 +112,7 @@ fn run(command: Command) -> Outcome {
             let ports = trace::Ports { spool, deliveries, now: clock.now(), place };
             trace::run(&ports, args.id, args.json, screen, out).await
         }),
-        Command::Queue(args) => beside_edge(&args.place, Needs::of(edge::QUEUE), |stores| async move {
-            let Stores { deliveries, inbound, outbound, clock, .. } = stores;
-            let ports = queue::Ports { deliveries, inbound, outbound, now: clock.now() };
-            queue::run(&ports, args.json, screen, out).await
-        }),
+        Command::Queue(args) => hands::run_queue(*args, screen, out),
         Command::Cancel(args) => beside_edge(&args.place, Needs::of(edge::CANCEL), |stores| async move {
             let Stores { spool, deliveries, clock, place, .. } = stores;
             let ports = trace::Ports { spool, deliveries, now: clock.now(), place };

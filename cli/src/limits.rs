@@ -34,8 +34,16 @@ pub(crate) const IPV6_PREFIX_MIN: u8 = 16;
 pub(crate) const DEV_CERTIFICATE_LIFE: Duration = Duration::from_secs(365 * 86_400);
 /// With less time left than this, `dev` makes a new one at its start.
 pub(crate) const DEV_CERTIFICATE_LEFT: Duration = Duration::from_secs(7 * 86_400);
-/// Packs prepared at a time; each may hold a piece of its pack in memory.
-pub(crate) const PREPARE_JOBS_MAX: usize = 16;
+/// Packs prepared at a time, three quarters of them of one tenant; each may hold a piece of its pack in memory.
+pub(crate) const PREPARE_JOBS_MAX: usize = 20;
+/// How long an order stands for mail that may be in a queue only: as long as the longest time in queue that is usual.
+pub(crate) const ORDER_KEPT: Duration = Duration::from_secs(5 * 86_400);
+/// How long it stands where all it is for is in the state: until every sweep and worker has seen it.
+pub(crate) const ORDER_KEPT_SHORT: Duration = Duration::from_secs(600);
+/// Longest time that an order can be for mail yet to come.
+pub(crate) const ORDER_LASTING_MAX: Duration = Duration::from_secs(30 * 86_400);
+/// Deliveries listed at a time, for `queue --list` and `--dry-run`, unless the command says otherwise.
+pub(crate) const LIST_ROWS: usize = 100;
 /// Deliveries asked for at a time, for `queue`.
 pub(crate) const PENDING_PAGE: usize = 200;
 /// Longest name of a tenant, in octets; SQS groups messages by names of up to 128.

@@ -1,15 +1,24 @@
 //! `spoolway queue`: what waits to be delivered, by destination, and how full the queues are.
 
+mod filter;
+mod hands;
+mod list;
+mod orders;
+
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::sync::Arc;
 
 use serde::Serialize;
+use shared::directory::Filter;
 use shared::mail::{Domain, MessageId, Timestamp};
 use shared::port::{
     Attempt, DUE_SHARDS, Deliveries, DeliveryState, Depth, PendingCursor, Queue, RecipientStatus,
 };
 
+pub(crate) use self::filter::filter;
+pub(crate) use self::hands::{Ports as HandPorts, Wish, run as lay_hands};
+pub(crate) use self::orders::{detail, list as list_orders, revoke};
 use crate::exit::Outcome;
 use crate::limits::PENDING_PAGE;
 use crate::screen::{Screen, Table, Tone, count, due, moment, span, write_json};
@@ -23,9 +32,22 @@ pub(crate) struct Ports {
     pub(crate) now: Timestamp,
 }
 
+/// What is to be shown.
+pub(crate) struct Wanted {
+    pub(crate) filter: Filter,
+    /// Single deliveries: how many, and from behind which place.
+    pub(crate) list: Option<(usize, Option<String>)>,
+    pub(crate) json: bool,
+}
+
 /// Writes what waits.
-pub(crate) async fn run(ports: &Ports, json: bool, screen: Screen, out: &mut dyn Write) -> Outcome {
-    let (destinations, held) = destinations(ports.deliveries.as_ref()).await?;
+pub(crate) async fn run(ports: &Ports, wanted: &Wanted, screen: Screen, out: &mut dyn Write) -> Outcome {
+    let Wanted { filter, list, json } = wanted;
+    if let Some((limit, after)) = list {
+        let how = (ports.now, *json, screen);
+        return list::run(&*ports.deliveries, filter, (*limit, after.as_deref()), how, out).await;
+    }
+    let (destinations, held) = destinations(ports.deliveries.as_ref(), filter, ports.now).await?;
     let view = View {
         destinations,
         held,
@@ -34,7 +56,7 @@ pub(crate) async fn run(ports: &Ports, json: bool, screen: Screen, out: &mut dyn
             outbound: DepthView::from(ports.outbound.depth().await?),
         },
     };
-    if json { write_json(out, &view) } else { write_text(&view, ports.now, screen, out) }
+    if *json { write_json(out, &view) } else { write_text(&view, ports.now, screen, out) }
 }
 
 /// As JSON, the answer of `queue --json`: fields are added, never changed.
@@ -102,7 +124,11 @@ struct Tally {
 }
 
 /// Destinations with deferred mail, and those with held mail.
-async fn destinations(deliveries: &dyn Deliveries) -> Outcome<(Vec<Destination>, Vec<HeldDestination>)> {
+async fn destinations(
+    deliveries: &dyn Deliveries,
+    filter: &Filter,
+    now: Timestamp,
+) -> Outcome<(Vec<Destination>, Vec<HeldDestination>)> {
     let (mut deferred, mut held) = (BTreeMap::new(), BTreeMap::new());
     for shard in 0..DUE_SHARDS {
         let mut after = None;
@@ -112,8 +138,9 @@ async fn destinations(deliveries: &dyn Deliveries) -> Outcome<(Vec<Destination>,
             after = page
                 .last()
                 .and_then(|state| Some(PendingCursor { due_at: state.due_at?, key: state.key.clone() }));
-            for state in page {
-                add(if state.is_held() { &mut held } else { &mut deferred }, state);
+            for state in page.into_iter().filter(|state| filter.matches(state, now)) {
+                let held_by_any = state.is_held() || state.is_held_by_order(now);
+                add(if held_by_any { &mut held } else { &mut deferred }, state);
             }
             if !full || after.is_none() {
                 break;

@@ -10,9 +10,11 @@ use serde::Serialize;
 use shared::mail::{
     Client, MailOptions, Mailbox, MessageId, Recipient, Reply, ReversePath, TenantId, Timestamp,
 };
+use shared::order::{Order, OrderId};
 use shared::pack::{PackError, PackReader, PackedMessage};
 use shared::port::{
     Attempt, Deliveries, DeliveryState, Feedback, FeedbackKind, RecipientState, RecipientStatus, Spool,
+    Standing,
 };
 
 use crate::exit::{Exit, Failure, Outcome};
@@ -96,6 +98,9 @@ struct DeliveryStory {
     unsigned: Option<String>,
     recipients: Vec<RecipientStory>,
     attempts: Vec<AttemptStory>,
+    /// What operators ordered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    orders: Vec<OrderStory>,
     #[serde(with = "rfc3339::option")]
     next_attempt_by: Option<Timestamp>,
     #[serde(with = "rfc3339")]
@@ -110,6 +115,9 @@ struct DeliveryStory {
     return_path: Option<Mailbox>,
     /// What came to be known later.
     feedback: Vec<FeedbackStory>,
+    /// Until when an operator holds it.
+    #[serde(skip)]
+    held_by_order: Option<Timestamp>,
 }
 
 #[derive(Debug, Serialize)]
@@ -123,6 +131,24 @@ struct FeedbackStory {
     /// The message that said so, which has a trace of its own.
     report: MessageId,
     suppressed: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct OrderStory {
+    order: OrderId,
+    #[serde(with = "rfc3339")]
+    at: Timestamp,
+    by: String,
+    hand: &'static str,
+    /// The end of a hold, the reason of a bounce, or a route.
+    detail: Option<String>,
+}
+
+impl From<&Order> for OrderStory {
+    fn from(Order { id, hand, at, by }: &Order) -> Self {
+        let detail = crate::queue::detail(hand);
+        Self { order: id.clone(), at: *at, by: by.clone(), hand: hand.as_str(), detail }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -312,12 +338,17 @@ impl From<&DeliveryState> for DeliveryStory {
             unsigned: state.unsigned.clone(),
             recipients: state.recipients.iter().map(recipient).collect(),
             attempts: state.attempts.iter().map(AttemptStory::from).collect(),
+            orders: state.orders.iter().map(OrderStory::from).collect(),
             next_attempt_by: state.due_at,
             expires_at: state.expires_at,
             held_until: state.held_until,
             held: state.is_held(),
             return_path: state.return_path.clone(),
             feedback: state.feedback.iter().map(FeedbackStory::from).collect(),
+            held_by_order: match state.standing() {
+                Standing::Held { until } if state.pending.is_some() => Some(until),
+                Standing::Held { .. } | Standing::Returned { .. } | Standing::Free => None,
+            },
         }
     }
 }

@@ -77,10 +77,11 @@ impl Committer {
         answered.await.unwrap_or(Err(Setback::NotDurable))
     }
 
-    /// Sends the job of a pack that is durable, as the last thing before 250. `priority` is that of its most urgent message.
-    pub(crate) async fn send_job(&self, pack: PackId, priority: i8) -> PortResult<()> {
+    /// Sends the job of a pack that is durable, as the last thing before 250. `priority` is that of its most urgent message, and `tenant`
+    /// whose turn it is in the queue.
+    pub(crate) async fn send_job(&self, pack: PackId, priority: i8, tenant: TenantId) -> PortResult<()> {
         let body = PrepareJob { pack }.encode();
-        let job = Outgoing { body, delay: Duration::ZERO, tenant: TenantId::default(), priority };
+        let job = Outgoing { body, delay: Duration::ZERO, tenant, priority };
         let mut sent = self.ports.inbound.send(vec![job]).await?;
         sent.pop().unwrap_or_else(|| {
             Err(PortError::unknown("the send of a job", "the queue did not answer for it"))
@@ -115,6 +116,7 @@ impl Committer {
         let id = self.ports.ids.pack(began);
         let id = released_at.map_or(id, |until| id.held(until));
         let priority = batch.iter().map(|entry| entry.message.envelope.options.priority).max().unwrap_or(0);
+        let tenant = least_of(&batch);
         let mut messages = Vec::with_capacity(batch.len());
         let mut answers = Vec::with_capacity(batch.len());
         for Entry { message, content, bytes, memory, answer } in batch {
@@ -124,7 +126,7 @@ impl Committer {
         let parts = pack::encode(id, began, messages);
         let durable = async {
             self.ports.spool.put(id, parts).await?;
-            self.send_job(id, priority).await
+            self.send_job(id, priority, tenant).await
         };
         let outcome = self.ports.clock.timeout(self.limits.commit_timeout, durable).await;
         let took = self.ports.clock.now().since(began);
@@ -183,6 +185,13 @@ impl Drop for Slot {
             state.waiting_held.clear();
         }
     }
+}
+
+/// The tenant with the fewest messages in `batch`: who sends a lot must not make those wait who share a pack with it.
+fn least_of(batch: &[Entry]) -> TenantId {
+    let tenants = || batch.iter().map(|entry| &entry.message.tenant);
+    let least = tenants().min_by_key(|tenant| tenants().filter(|other| other == tenant).count());
+    least.cloned().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! One message being received: in memory while it is short, then streamed to the spool piece by piece.
 
 use bytes::Bytes;
-use shared::mail::{ContentFacts, MessageId, PackId};
+use shared::mail::{ContentFacts, MessageId, PackId, TenantId};
 use shared::pack::{NewMessage, StreamedPack};
 use shared::port::{PortError, PortResult};
 use tokio::sync::OwnedSemaphorePermit;
@@ -23,6 +23,7 @@ struct Streaming {
     id: PackId,
     pack: StreamedPack,
     priority: i8,
+    tenant: TenantId,
 }
 
 impl Receiving {
@@ -143,10 +144,10 @@ impl Streaming {
         let now = edge.ports.clock.now();
         let id = edge.ports.ids.pack(now);
         let id = message.held_until().map_or(id, |until| id.held(until));
-        let priority = message.envelope.options.priority;
+        let (priority, tenant) = (message.envelope.options.priority, message.tenant.clone());
         let begun = StreamedPack::begin(&*edge.ports.spool, id, now, message);
         match edge.ports.clock.timeout(edge.limits.commit_timeout, begun).await {
-            Some(Ok(pack)) => Ok(Self { id, pack, priority }),
+            Some(Ok(pack)) => Ok(Self { id, pack, priority, tenant }),
             Some(Err(error)) => Err(failed(id, &error)),
             None => Err(failed(id, &too_slow())),
         }
@@ -162,12 +163,12 @@ impl Streaming {
 
     /// The pack first, then its job: see [`crate::commit`].
     async fn commit(self, edge: &Edge, facts: ContentFacts) -> Result<MessageId, Setback> {
-        let Self { id, pack, priority } = self;
+        let Self { id, pack, priority, tenant } = self;
         let clock = &edge.ports.clock;
         let began = clock.now();
         let durable = async {
             pack.finish(facts).await?;
-            edge.committer.send_job(id, priority).await
+            edge.committer.send_job(id, priority, tenant).await
         };
         let outcome: Option<PortResult<()>> = clock.timeout(edge.limits.commit_timeout, durable).await;
         let ok = is_durable(id, outcome);

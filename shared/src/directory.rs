@@ -3,6 +3,8 @@
 mod credential;
 mod decoy;
 mod domain;
+mod filter;
+mod order;
 mod recipient;
 mod return_path_key;
 mod scram;
@@ -15,6 +17,8 @@ pub use credential::{
 };
 pub use decoy::DecoyKey;
 pub use domain::{DomainEntry, Selector};
+pub use filter::{AddressPattern, DomainPattern, Filter, FilterError, WaitingStatus};
+pub use order::OrderEntry;
 pub use recipient::{RecipientEntry, RecipientPattern, RecipientPatternError, Recipients};
 pub use return_path_key::ReturnPathKey;
 pub use scram::{SecretError, saslprep};

@@ -89,6 +89,9 @@ pub struct Delivery {
     /// What its sender was told of its being late.
     #[serde(default, skip_serializing_if = "Notices::is_empty")]
     pub notices: Notices,
+    /// The route that an operator has given it, as a configuration writes one; else the configuration's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
 }
 
 /// The DSNs that told of a delay. Each is sent once a delivery, so the next attempt must know of it.

@@ -10,6 +10,7 @@ pub mod embedded;
 pub mod job;
 pub mod limits;
 pub mod mail;
+pub mod order;
 pub mod pack;
 mod pkcs8;
 pub mod port;

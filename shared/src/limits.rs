@@ -44,6 +44,13 @@ pub const RETURN_PATH_KEYS_MAX: usize = 4;
 /// Longest account of why an address is suppressed, in characters.
 pub const SUPPRESSION_DETAIL_CHARS_MAX: usize = 300;
 
+/// Most orders that are remembered of one delivery.
+pub const ORDERS_KEPT: usize = 32;
+/// Most orders in the directory: whoever delivers holds each delivery against all of them.
+pub const ORDERS_MAX: usize = 1000;
+/// Most messages that one order can name.
+pub const ORDER_MESSAGES_MAX: usize = 1000;
+
 /// Most entries of one send or receive of a queue (SQS).
 pub const BATCH_MAX: usize = 10;
 /// Longest delay of a queue's entry (SQS).
@@ -119,6 +126,8 @@ pub(crate) mod embedded {
     /// Pages of 4 KiB in a database's log before they are copied into the file.
     pub(crate) const CHECKPOINT_PAGES: i64 = 4096;
 
+    /// Tenants of a queue that one receive asks for something visible: it bounds what those cost that only have what is to be tried later.
+    pub(crate) const TENANTS_ASKED_MAX: usize = 100;
     /// How often a waiting receive looks for what other processes have sent.
     pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
     /// How long a claim that was never finished is remembered: longer than its job can be in a queue.

@@ -10,6 +10,7 @@ mod error;
 mod ids;
 mod keys;
 mod merge;
+mod obey;
 mod queue;
 mod resolver;
 mod secrets;
@@ -20,12 +21,13 @@ pub use clock::Clock;
 pub use counters::{Counters, Taken, Window};
 pub use deliveries::{
     Attempt, Cancel, Claim, DUE_SHARDS, Deliveries, DeliveryState, Feedback, FeedbackKind, Held, Next,
-    PendingCursor, RecipientState, RecipientStatus, Record, due_shard,
+    Ordered, PendingCursor, RecipientState, RecipientStatus, Record, Untried, due_shard,
 };
 pub use directory::{Directory, Entry, EntryKind};
 pub use error::{PortError, PortResult, chain};
 pub use ids::Ids;
 pub use keys::{KeyAlgorithm, Keys, SigningKey};
+pub use obey::Standing;
 pub use queue::{BATCH_MAX, DELAY_MAX, Depth, Outgoing, Queue, Receipt, Received};
 pub use resolver::{Answer, MxHost, ResolveError, Resolved, Resolver, Tlsa};
 pub use secrets::{SecretText, Secrets};

@@ -7,6 +7,7 @@
 
 mod cloud;
 mod cold_start;
+mod fair;
 mod flood;
 mod idle;
 mod logins;
@@ -55,6 +56,9 @@ struct Options {
     /// Milliseconds before each answer of `--slow`, and each way of `--sites`.
     #[arg(long, default_value_t = 100)]
     delay: u64,
+    /// Measure how long one message of a tenant waits behind this many (100,000 with --messages) of another to a slow server.
+    #[arg(long)]
+    fair: bool,
     /// Measure Postfix in place of Spoolway (Debian's package; needs root).
     #[arg(long)]
     postfix: bool,
@@ -105,6 +109,9 @@ fn main() -> ExitCode {
         }
         if options.logins {
             return logins::measure(&options).await;
+        }
+        if options.fair {
+            return fair::measure(&options).await;
         }
         if options.flood {
             return flood::measure(&options, &sink).await;

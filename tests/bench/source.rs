@@ -72,7 +72,7 @@ async fn session(
             Some(client) => client,
             None => Client::connect(relay).await?,
         };
-        client.send(&recipients[nth % recipients.len()], content).await?;
+        client.send_to(&recipients[nth % recipients.len()], content).await?;
         if keep {
             open = Some(client);
         } else {
@@ -106,7 +106,7 @@ impl Client {
         Self { stream: BufReader::with_capacity(1024, stream), line: String::new() }
     }
 
-    async fn send(&mut self, recipient: &str, content: &[u8]) -> std::io::Result<()> {
+    pub(crate) async fn send_to(&mut self, recipient: &str, content: &[u8]) -> std::io::Result<()> {
         self.command("MAIL FROM:<sender@example.com>\r\n", '2').await?;
         self.command(&format!("RCPT TO:<{recipient}>\r\n"), '2').await?;
         self.command("DATA\r\n", '3').await?;
@@ -140,7 +140,7 @@ impl Client {
     }
 }
 
-fn content(octets: usize) -> Vec<u8> {
+pub(crate) fn content(octets: usize) -> Vec<u8> {
     let mut content = b"From: sender@example.com\r\nTo: user@example.org\r\nSubject: bench\r\nDate: Thu, 1 Jan 2026 00:00:00 +0000\r\n\
         Message-ID: <bench@example.com>\r\n\r\n"
         .to_vec();

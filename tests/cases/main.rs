@@ -11,6 +11,7 @@ mod a_large_message_is_streamed;
 mod a_real_server_gets_many_messages_a_connection;
 mod a_refused_recipient_bounces_and_the_others_are_delivered;
 mod a_remote_that_hangs_does_not_hold_the_end_up;
+mod an_operator_lays_hands_on_the_queue;
 mod apps_authenticate_with_their_own_mechanisms;
 mod arrows_point_one_way;
 mod bounces_come_back_to_their_message;

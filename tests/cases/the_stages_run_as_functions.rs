@@ -69,7 +69,7 @@ impl Mapping {
 }
 
 fn event(received: &[Received]) -> Value {
-    let record = |Received { body, receipt, receives }: &Received| {
+    let record = |Received { body, receipt, receives, .. }: &Received| {
         json!({
             "messageId": format!("id of {}", receipt.0), "receiptHandle": receipt.0, "body": body,
             "attributes": { "ApproximateReceiveCount": receives.to_string() }, "messageAttributes": {},
@@ -174,7 +174,8 @@ fn a_job_that_cannot_be_read_is_the_only_one_of_its_batch_that_comes_back() {
     Client::submit(edge.smtp(), "a@app.example", &["u@b.example"], &numbered_message(1, 500));
     let inbound = Mapping::of(edge.folder(), |stores| stores.inbound);
     let mut received = inbound.receive();
-    let broken = Received { body: "{}".to_owned(), receipt: Receipt("broken".to_owned()), receives: 3 };
+    let broken =
+        Received { body: "{}".to_owned(), receipt: Receipt("broken".to_owned()), receives: 3, tenant: None };
     received.insert(0, broken);
     let prepare = function("prepare", edge.folder(), &[]);
     let answer = prepare.invoke(&event(&received), TIME).unwrap();
@@ -195,7 +196,7 @@ fn every_store_that_a_function_lacks_is_named_at_once() {
     for (handler, wanted) in [
         ("prepare", &["SPOOL", "QUEUE_INBOUND", "QUEUE_OUTBOUND", "STATE", "DIRECTORY", "KEYS"][..]),
         ("deliver", &["SPOOL", "QUEUE_INBOUND", "QUEUE_OUTBOUND", "STATE", "DIRECTORY"]),
-        ("sweep", &["QUEUE_OUTBOUND", "STATE"]),
+        ("sweep", &["QUEUE_OUTBOUND", "STATE", "DIRECTORY"]),
     ] {
         let mut function = Function::start(handler, &[("SPOOLWAY_HOSTNAME", "edge.example")]);
         assert_eq!(function.wait().code(), Some(78), "{}", function.log_text());

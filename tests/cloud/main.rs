@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a case panics where it fails")]
 #![expect(clippy::disallowed_methods, reason = "a case stands outside the edge and lives in real time")]
 
+mod an_operators_hands_reach_the_functions;
 mod each_message_is_delivered_once;
 mod each_role_may_do_what_its_stage_does;
 mod faults_lose_nothing;

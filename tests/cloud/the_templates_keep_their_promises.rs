@@ -176,3 +176,19 @@ fn each_function_has_the_settings_that_its_code_demands_and_no_others() {
         assert!(extra.is_empty(), "{name} has {extra:?}, which nothing asks for");
     }
 }
+
+/// The emulator looks at no leading keys, so that the roles' proof cannot show it.
+#[test]
+fn deliver_and_sweep_see_the_orders_of_the_directory_and_nothing_else() {
+    let Some((resources, _)) = edge("deliver_and_sweep_see_the_orders") else { return };
+    for role in ["DeliverRole", "SweepRole"] {
+        let policies = resources[role]["Properties"]["Policies"].as_array().unwrap();
+        let statements =
+            policies.iter().flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap());
+        let of_directory: Vec<&Value> =
+            statements.filter(|statement| statement["Resource"].to_string().contains("Directory")).collect();
+        assert_eq!(of_directory.len(), 1, "{role}");
+        let keys = &of_directory[0]["Condition"]["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"];
+        assert_eq!(*keys, serde_json::json!(["order"]), "{role}");
+    }
+}

@@ -2,8 +2,10 @@
 
 pub mod deliver;
 pub mod dkim;
+mod fairness;
 pub mod lambda;
 pub mod limits;
+pub mod orders;
 pub mod poll;
 pub mod prepare;
 mod stage;

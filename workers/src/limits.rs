@@ -9,6 +9,7 @@ pub(crate) mod tls_report;
 use std::time::Duration;
 
 pub use client::ClientLimits;
+pub use shared::limits::ORDERS_MAX;
 
 /// How long a claim holds unless it is renewed; it is renewed three times in that time.
 pub const LEASE: Duration = Duration::from_secs(60);
@@ -16,6 +17,9 @@ pub const LEASE: Duration = Duration::from_secs(60);
 pub const RETAIN: Duration = Duration::from_secs(14 * DAY);
 /// Most groups of deliveries (one connection each) under way at a time in one process.
 pub const CONNECTIONS_MAX: usize = 256;
+/// How many times what stays free a tenant may have of something: of jobs at a time, and of connections. With 3, one that is alone has
+/// three quarters of all, and the rest is for whoever comes.
+pub const SHARE_OF_FREE: usize = 3;
 
 /// Time between tries; the last one repeats.
 pub const RETRY_SCHEDULE: [Duration; 7] = [
@@ -53,6 +57,17 @@ pub const PORT_TRIES: u32 = 4;
 pub const PORT_PAUSE: Duration = Duration::from_millis(100);
 /// The longest such pause.
 pub const PORT_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// How long orders of operators are gone by before they are read again. With a third of [`LEASE`], after which those under way are
+/// looked for, and a queue's own delays, an order is in force within a minute.
+pub const ORDERS_FRESH: Duration = Duration::from_secs(15);
+/// For how long after it was given the sweep puts an order on what an attempt has just left; longer than an old reading of the
+/// orders, and the lag of an index.
+pub const ORDERS_SETTLE: Duration = Duration::from_secs(3 * 60);
+/// Orders, or deliveries to put one on, asked for at a time.
+pub const ORDERS_PAGE: usize = 200;
+/// How long a job is left alone of which not all was begun, as an order came for it.
+pub const ORDERED_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a job is left alone that somebody else holds: at least and at most.
 pub const HELD_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15 * 60));
@@ -129,8 +144,8 @@ pub const INBOX_HEAD_OCTETS_MAX: u64 = 4 * 1024 * 1024;
 /// Octets of a deliver job beside its deliveries, rounded up.
 pub const JOB_FRAME_OCTETS: usize = 256;
 
-/// Jobs a poll loop runs at a time.
-pub const JOBS_MAX: usize = 64;
+/// Jobs a poll loop runs at a time; a tenant alone gets three quarters of them, see [`SHARE_OF_FREE`].
+pub const JOBS_MAX: usize = 96;
 /// How long a received job stays invisible; it is asked for again three times in that time.
 pub const VISIBILITY: Duration = Duration::from_secs(90);
 /// How long one receive waits for a job (at most 20 s by the queue's contract).

@@ -1,15 +1,18 @@
 //! The loop that feeds a stage from its queue, where no cloud service does that.
 
 mod job;
+mod shares;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::port::{BATCH_MAX, Clock, Ids, Queue};
+use shared::mail::TenantId;
+use shared::port::{Clock, Ids, Queue};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::job::{Running, Worker};
+use self::shares::Shares;
 use crate::Stage;
 use crate::limits::{
     DRAIN, DRAIN_RELEASE, JOBS_MAX, PORT_PAUSE, RECEIVE_PAUSE_MAX, RECEIVE_WAIT, ROOM_PAUSE, VISIBILITY,
@@ -33,6 +36,9 @@ impl Default for PollSettings {
         Self { concurrency: JOBS_MAX, visibility: VISIBILITY, wait: RECEIVE_WAIT, drain: DRAIN }
     }
 }
+
+/// Whose a job was that has ended.
+type Ended = Option<TenantId>;
 
 /// A loop that receives jobs, runs them, and acknowledges each when it is done.
 pub struct Poller {
@@ -77,38 +83,56 @@ impl Poller {
         }
     }
 
-    async fn feed(&self, drain: &CancellationToken, kill: &CancellationToken, jobs: &mut JoinSet<()>) {
+    async fn feed(&self, drain: &CancellationToken, kill: &CancellationToken, jobs: &mut JoinSet<Ended>) {
         let concurrency = self.settings.concurrency.max(1);
-        // a receive for one job costs as much as one for ten: a little room is left until there is more
-        let room_min = (concurrency / 4).clamp(1, BATCH_MAX);
+        let mut shares = Shares::new(concurrency);
         let mut pause = PORT_PAUSE;
         loop {
             while let Some(ended) = jobs.try_join_next() {
-                check(ended);
+                shares.end(check(ended));
             }
             let room = concurrency.saturating_sub(jobs.len());
-            if room < room_min {
+            // a receive for one job costs as much as one for ten: a little room is left until there is more
+            if room < shares.room_min() {
                 tokio::select! {
                     biased;
                     () = drain.cancelled() => return,
                     Some(ended) = jobs.join_next() => {
-                        check(ended);
+                        shares.end(check(ended));
                         continue;
                     }
                     // jobs that hang for hours must not keep the last places empty
                     () = self.worker.clock().sleep(ROOM_PAUSE), if room > 0 => {}
                 }
             }
+            let (but, most) = shares.next();
+            // who has enough may have less in a moment, and must not wait then
+            let wait = if but.is_empty() { self.settings.wait } else { Duration::ZERO };
             let received = tokio::select! {
                 biased;
                 () = drain.cancelled() => return,
-                received = self.worker.receive(room.min(BATCH_MAX), self.settings.wait) => received,
+                received = self.worker.receive(room.min(most), wait, &but) => received,
             };
             match received {
                 Ok(received) => {
                     pause = PORT_PAUSE;
+                    let nothing = received.is_empty();
                     for received in received {
-                        jobs.spawn(Running::new(&self.worker, received, kill.clone()).run());
+                        let tenant = received.tenant.clone();
+                        shares.begin(tenant.as_ref());
+                        let running = Running::new(&self.worker, received, kill.clone());
+                        jobs.spawn(async move {
+                            running.run().await;
+                            tenant
+                        });
+                    }
+                    if nothing && !but.is_empty() {
+                        tokio::select! {
+                            biased;
+                            () = drain.cancelled() => return,
+                            Some(ended) = jobs.join_next() => shares.end(check(ended)),
+                            () = self.worker.clock().sleep(ROOM_PAUSE) => {}
+                        }
                     }
                 }
                 Err(cause) => {
@@ -126,17 +150,18 @@ impl Poller {
     }
 }
 
-async fn all_of(jobs: &mut JoinSet<()>) {
+async fn all_of(jobs: &mut JoinSet<Ended>) {
     while let Some(ended) = jobs.join_next().await {
         check(ended);
     }
 }
 
 /// A panic of a stage is dealt with where its job runs; this is one of the loop itself.
-fn check(ended: Result<(), JoinError>) {
-    if let Err(cause) = ended {
+fn check(ended: Result<Ended, JoinError>) -> Ended {
+    ended.unwrap_or_else(|cause| {
         tracing::error!(%cause, "a job's task broke; the job comes back by itself");
-    }
+        None
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The sweep: what is due goes to the queue, what is old goes away.
 
+mod orders;
 mod packs;
 
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use shared::job::Delivery;
-use shared::port::{Clock, DUE_SHARDS, Deliveries, PortError, Queue, Spool};
+use shared::port::{Clock, DUE_SHARDS, Deliveries, Directory, PortError, Queue, Spool};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -74,6 +75,8 @@ pub struct SweepPorts {
     pub outbound: Arc<dyn Queue>,
     /// Knows what is due.
     pub deliveries: Arc<dyn Deliveries>,
+    /// What operators have ordered.
+    pub directory: Arc<dyn Directory>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -83,6 +86,8 @@ pub struct SweepPorts {
 pub struct SweepReport {
     /// Due deliveries that went to the queue.
     pub sent: usize,
+    /// Deliveries that an order was put on.
+    pub ordered: usize,
     /// Claims and items forgotten.
     pub forgotten: usize,
     /// Packs deleted.
@@ -123,9 +128,9 @@ impl Sweep {
                 () = drain.cancelled() => return,
                 report = self.run_once() => report,
             };
-            let SweepReport { sent, forgotten, packs_deleted, errors } = report;
-            if sent + forgotten + packs_deleted > 0 {
-                tracing::info!(sent, forgotten, packs_deleted, errors = errors.len(), "swept");
+            let SweepReport { sent, ordered, forgotten, packs_deleted, errors } = report;
+            if sent + ordered + forgotten + packs_deleted > 0 {
+                tracing::info!(sent, ordered, forgotten, packs_deleted, errors = errors.len(), "swept");
             }
             tokio::select! {
                 biased;
@@ -135,11 +140,13 @@ impl Sweep {
         }
     }
 
-    /// Sends everything that is due, then clears away some of what is old. What fails is in the report, and does not
+    /// Sends everything that is due, puts new orders on what they are for, then clears away some of what is old. What fails is in the report, and does not
     /// keep the rest from being done.
     pub async fn run_once(&self) -> SweepReport {
         let mut report = SweepReport::default();
         self.send_due(&mut report).await;
+        // whoever gave an order has mostly done this: what is due does not wait for it
+        orders::settle(&self.ports, &mut report).await;
         self.forget(&mut report).await;
         if let Some(retention) = self.settings.packs {
             self.walk.lock().await.go_on(&self.ports, retention, &mut report).await;

@@ -310,6 +310,7 @@ pub(super) fn deliver_ports(settings: &Settings, stores: &Stores) -> DeliverPort
         inbound: Arc::clone(&stores.inbound),
         outbound: Arc::clone(&stores.outbound),
         deliveries: Arc::clone(&stores.deliveries),
+        directory: Arc::clone(&stores.directory),
         clock: Arc::clone(&stores.clock),
         ids: Arc::clone(&stores.ids),
     }
@@ -418,6 +419,7 @@ pub(super) fn sweep(
         spool: Arc::clone(&stores.spool),
         outbound: Arc::clone(&stores.outbound),
         deliveries: Arc::clone(&stores.deliveries),
+        directory: Arc::clone(&stores.directory),
         clock: Arc::clone(&stores.clock),
     };
     let packs = sweeps_packs(settings, reader).then_some(packs);

@@ -7,6 +7,8 @@ use crate::settings::{Reader, Role, Settings};
 
 /// What `trace` looks at.
 pub(crate) const TRACE: &[Store] = &[Store::Spool, Store::State];
+/// What the hands of `queue` look at and write.
+pub(crate) const HANDS: &[Store] = &[Store::Spool, Store::State, Store::Directory];
 /// What `queue` looks at.
 pub(crate) const QUEUE: &[Store] = &[Store::QueueInbound, Store::QueueOutbound, Store::State];
 /// What `cancel` looks at; it writes the state.
@@ -41,7 +43,7 @@ fn of_role(role: Role, settings: &Settings, reader: Reader) -> Needs {
             Store::Directory,
             Store::Keys,
         ]),
-        // of the directory, the MTA-STS policies of domains, the suppressions, and what the edge shares
+        // of the directory, the MTA-STS policies of domains, the suppressions, what the edge shares, and orders
         Role::Deliver => {
             let deliver = Needs::of(&[
                 Store::Spool,
@@ -53,7 +55,8 @@ fn of_role(role: Role, settings: &Settings, reader: Reader) -> Needs {
             deliver.and(counted(settings))
         }
         Role::Sweep => {
-            let sweep = Needs::of(&[Store::QueueOutbound, Store::State]).and(counted(settings));
+            let sweep =
+                Needs::of(&[Store::QueueOutbound, Store::State, Store::Directory]).and(counted(settings));
             // a report is a message like any other
             let reports = Needs::of(&[Store::Spool, Store::QueueInbound]);
             let sweep = if settings.tls_reports.is_some() { sweep.and(reports) } else { sweep };
@@ -111,12 +114,12 @@ mod tests {
             of(&[Role::Deliver], None),
             ["spool", "queue_inbound", "queue_outbound", "state", "directory"]
         );
-        assert_eq!(of(&[Role::Sweep], None), ["spool", "queue_outbound", "state"]);
+        assert_eq!(of(&[Role::Sweep], None), ["spool", "queue_outbound", "state", "directory"]);
         assert_eq!(of(&Role::ALL, None).len(), Store::ALL.len());
     }
 
     #[test]
     fn the_sweep_leaves_a_bucket_alone() {
-        assert_eq!(of(&[Role::Sweep], Some("s3://mail")), ["queue_outbound", "state"]);
+        assert_eq!(of(&[Role::Sweep], Some("s3://mail")), ["queue_outbound", "state", "directory"]);
     }
 }

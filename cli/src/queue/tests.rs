@@ -42,8 +42,9 @@ impl Edge {
             outbound: stores.outbound,
             now: NOW,
         };
+        let wanted = Wanted { filter: Filter::default(), list: None, json };
         let mut out = Vec::new();
-        run(&ports, json, Screen { colour: false, width }, &mut out).await.unwrap();
+        run(&ports, &wanted, Screen { colour: false, width }, &mut out).await.unwrap();
         text(out)
     }
 }
@@ -177,4 +178,37 @@ async fn the_queue_as_json_stays_as_it_is() {
             },
         })
     );
+}
+
+#[tokio::test]
+async fn single_deliveries_are_listed_a_page_at_a_time() {
+    let records: Vec<Record> = (0..25)
+        .flat_map(|n| {
+            let domain = if n < 20 { "example.org" } else { "example.net" };
+            deferred(&n.to_string(), domain, &[&format!("u@{domain}")], "greylisted", 60 + n)
+        })
+        .collect();
+    let edge = Edge::new(records).await;
+    let deliveries = &*edge.stores.stores.deliveries;
+    let filter = Filter { destination: Some("example.org".parse().unwrap()), ..Filter::default() };
+    let (mut found, mut after, mut pages) = (HashSet::new(), None::<String>, 0);
+    loop {
+        let mut out = Vec::new();
+        let how = (NOW, true, Screen::default());
+        list::run(deliveries, &filter, (7, after.as_deref()), how, &mut out).await.unwrap();
+        let page: serde_json::Value = serde_json::from_str(&text(out)).unwrap();
+        for row in page["deliveries"].as_array().unwrap() {
+            assert_eq!((&row["destination"], &row["status"]), (&"example.org".into(), &"deferred".into()));
+            assert!(found.insert(row["message"].to_string()), "nothing is listed twice");
+        }
+        pages += 1;
+        match page["next"].as_str() {
+            Some(next) => after = Some(next.to_owned()),
+            None => break,
+        }
+    }
+    assert_eq!((found.len(), pages), (20, 3));
+    let mut out = Vec::new();
+    let how = (NOW, false, Screen::default());
+    assert!(list::run(deliveries, &filter, (7, Some("nowhere")), how, &mut out).await.is_err());
 }

@@ -312,7 +312,11 @@ fn a_function_lists_every_store_that_it_lacks_and_has_no_folder_of_its_own() {
             "stores.directory: it is not set; set SPOOLWAY_STORES_DIRECTORY to a URL; a function has no folder of its own",
         ]
     );
-    let sweep = [("SPOOLWAY_STORES_STATE", "file:/tmp/s"), ("SPOOLWAY_STORES_QUEUE_OUTBOUND", "nonsense")];
+    let sweep = [
+        ("SPOOLWAY_STORES_STATE", "file:/tmp/s"),
+        ("SPOOLWAY_STORES_DIRECTORY", "file:/tmp/s"),
+        ("SPOOLWAY_STORES_QUEUE_OUTBOUND", "nonsense"),
+    ];
     let told = function_mistakes(Role::Sweep, &sweep);
     assert!(told.len() == 1 && told[0].contains("QUEUE_OUTBOUND: `nonsense`"), "{told:?}");
 }

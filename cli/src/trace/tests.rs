@@ -8,6 +8,8 @@ use shared::port::Record;
 use super::*;
 use crate::samples::{ACCEPTED, NOW, after, attempts, message_id, stores, text};
 
+mod orders;
+
 /// No pack: it was deleted, or never there.
 const NO_PACK: Vec<Bytes> = Vec::new();
 

@@ -7,7 +7,7 @@ use shared::port::{FeedbackKind, RecipientStatus};
 use workers::deliver::SUPPRESSED_ROUTE;
 
 use super::wishes;
-use super::{AttemptStory, DeliveryStory, FeedbackStory, PackFate, Story, StoryStatus};
+use super::{AttemptStory, DeliveryStory, FeedbackStory, OrderStory, PackFate, Story, StoryStatus};
 use crate::screen::{Screen, Tone, due, moment, octets, plain, span, time_of_day};
 
 pub(super) fn write(story: &Story, now: Timestamp, screen: Screen, out: &mut dyn Write) -> io::Result<()> {
@@ -103,11 +103,19 @@ fn write_delivery(
         let still = if delivery.held { "; until then, spoolway cancel takes it back" } else { "" };
         writeln!(out, "  held      until {}{still}", moment(until))?;
     }
+    let mut orders = delivery.orders.iter().peekable();
     for attempt in &delivery.attempts {
+        while let Some(order) = orders.next_if(|order| order.at <= attempt.began_at) {
+            write_order(order, screen, out)?;
+        }
         write_attempt(attempt, screen, out)?;
     }
+    for order in orders {
+        write_order(order, screen, out)?;
+    }
+    let held_by_order = delivery.held_by_order.filter(|until| *until > now);
     for recipient in &delivery.recipients {
-        let (word, tone) = word(recipient.status, delivery.held);
+        let (word, tone) = word(recipient.status, delivery.held || held_by_order.is_some());
         let reply = recipient.reply.as_ref().map_or("", |reply| reply.line.as_str());
         writeln!(
             out,
@@ -122,7 +130,13 @@ fn write_delivery(
     for feedback in &delivery.feedback {
         write_feedback(feedback, screen, out)?;
     }
-    if delivery.held {
+    if let Some(until) = held_by_order {
+        writeln!(
+            out,
+            "  next      nothing until it is released; {}",
+            after_hold(until, delivery.expires_at)
+        )?;
+    } else if delivery.held {
         let end = moment(delivery.expires_at);
         writeln!(out, "  next      attempt 1 at its release, or within a minute of it; given up on {end}")?;
     } else if let Some(at) = delivery.next_attempt_by {
@@ -131,6 +145,22 @@ fn write_delivery(
         writeln!(out, "  next      attempt {number} {}, by {}; given up on {end}", due(at, now), moment(at))?;
     }
     Ok(())
+}
+
+fn after_hold(until: Timestamp, expires_at: Timestamp) -> String {
+    if until < expires_at {
+        format!("tried again on {}", moment(until))
+    } else {
+        format!("returned to its sender on {}", moment(expires_at))
+    }
+}
+
+fn write_order(order: &OrderStory, screen: Screen, out: &mut dyn Write) -> io::Result<()> {
+    let detail = order.detail.as_ref().map_or(String::new(), |detail| format!(", {detail}"));
+    let text = format!("{} ordered by {}{detail}", order.hand, order.by);
+    let at = order.at.to_string();
+    let day = at.get(..10).unwrap_or_default();
+    writeln!(out, "  {} {}  {}", screen.tint(Tone::Quiet, day), time_of_day(order.at), plain(&text))
 }
 
 fn write_attempt(attempt: &AttemptStory, screen: Screen, out: &mut dyn Write) -> io::Result<()> {

@@ -74,3 +74,12 @@ async fn the_job_of_a_pack_is_as_urgent_as_its_most_urgent_message() {
     let first = stores.stores.inbound.receive(1, Duration::ZERO).await.unwrap();
     assert_eq!(PrepareJob::decode(&first[0].body).unwrap().pack, ids[1].pack);
 }
+
+#[tokio::test]
+async fn the_job_of_a_mixed_pack_is_that_of_whoever_has_the_least_in_it() {
+    let of = |name: &str| NewMessage { tenant: TenantId(name.to_owned()), ..message(None) };
+    let (stores, ids) = committed(["a", "a", "b", "a"].map(of).into()).await;
+    assert!(ids.iter().all(|id| id.pack == ids[0].pack), "they share a pack");
+    let job = stores.stores.inbound.receive(1, Duration::ZERO).await.unwrap().remove(0);
+    assert_eq!(job.tenant, Some(TenantId("b".to_owned())));
+}

@@ -14,6 +14,7 @@ mod due;
 mod holds;
 mod items;
 mod notes;
+mod orders;
 mod records;
 
 use std::collections::HashMap;
@@ -27,7 +28,7 @@ use super::Aws;
 use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{MessageId, Reply, Timestamp};
 use crate::port::{
-    Cancel, Claim, Deliveries, DeliveryState, Feedback, Held, PendingCursor, PortResult, Record,
+    Cancel, Claim, Deliveries, DeliveryState, Feedback, Held, Ordered, PendingCursor, PortResult, Record,
 };
 
 type Item = HashMap<String, AttributeValue>;
@@ -74,6 +75,10 @@ impl Deliveries for DynamoDeliveries {
 
     async fn note(&self, key: &DeliveryKey, feedback: Feedback) -> PortResult<bool> {
         self.note_one(key, feedback).await
+    }
+
+    async fn order(&self, ordered: Vec<Ordered>) -> PortResult<Vec<PortResult<Option<DeliveryState>>>> {
+        Ok(self.order_all(ordered).await)
     }
 
     async fn settled(&self, keys: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>> {

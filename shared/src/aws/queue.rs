@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 use super::Aws;
 use super::error::of_read;
 use crate::limits::RECEIVE_WAIT_MAX;
+use crate::mail::TenantId;
 use crate::port::{BATCH_MAX, Depth, Outgoing, PortError, PortResult, Queue, Receipt, Received};
 use batcher::Batcher;
 use requests::{Ack, Place, Release, Send};
@@ -101,8 +102,9 @@ impl Queue for SqsQueue {
         let wait = i32::try_from(wait.min(RECEIVE_WAIT_MAX).as_millis().div_ceil(1000)).unwrap_or(0);
         let receive = self.place.client.receive_message().queue_url(&self.place.url);
         let receive = receive.max_number_of_messages(i32::try_from(max.clamp(1, BATCH_MAX)).unwrap_or(1));
-        let receive =
-            receive.message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
+        let receive = receive
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+            .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId);
         let receive = receive.wait_time_seconds(wait).customize().config_override(Aws::for_receives());
         let answer = receive.send().await.map_err(|error| of_read(RECEIVE, error))?;
         Ok(answer.messages.unwrap_or_default().into_iter().map(received).collect())
@@ -142,12 +144,14 @@ fn one(what: &'static str, mut answers: Vec<PortResult<()>>) -> PortResult<()> {
 }
 
 fn received(message: Message) -> Received {
-    let count = MessageSystemAttributeName::ApproximateReceiveCount;
-    let receives = message.attributes.as_ref().and_then(|all| all.get(&count)?.parse().ok()).unwrap_or(1);
+    let attribute = |name| message.attributes.as_ref().and_then(|all| all.get(&name));
+    let count = attribute(MessageSystemAttributeName::ApproximateReceiveCount);
+    let receives = count.and_then(|count| count.parse().ok()).unwrap_or(1);
     Received {
         body: message.body.unwrap_or_default(),
         receipt: Receipt(message.receipt_handle.unwrap_or_default()),
         receives,
+        tenant: attribute(MessageSystemAttributeName::MessageGroupId).map(|group| TenantId(group.clone())),
     }
 }
 

@@ -12,7 +12,8 @@ use super::database::Database;
 use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{MessageId, Reply, Timestamp};
 use crate::port::{
-    Cancel, Claim, Deliveries, DeliveryState, Feedback, Held, PendingCursor, PortError, PortResult, Record,
+    Cancel, Claim, Deliveries, DeliveryState, Feedback, Held, Ordered, PendingCursor, PortError, PortResult,
+    Record,
 };
 use store::Row;
 
@@ -24,6 +25,7 @@ const RECORD: &str = "the record of an attempt";
 const HOLD: &str = "the hold of a delivery";
 const CANCEL: &str = "the cancel of a delivery";
 const NOTE: &str = "the note on a delivery";
+const ORDER: &str = "the order for a delivery";
 const READ: &str = "the read of the delivery state";
 const DUE: &str = "the lease of due deliveries";
 const FORGET: &str = "the deletion of old state";
@@ -120,6 +122,21 @@ impl Deliveries for SqliteDeliveries {
     async fn note(&self, key: &DeliveryKey, feedback: Feedback) -> PortResult<bool> {
         let key = key.clone();
         self.database.write(NOTE, move |db| store::note(db, &key, feedback)).await
+    }
+
+    async fn order(&self, ordered: Vec<Ordered>) -> PortResult<Vec<PortResult<Option<DeliveryState>>>> {
+        let order = move |db: &Connection| {
+            let mut answers = Vec::with_capacity(ordered.len());
+            for ordered in ordered {
+                match store::order(db, ordered) {
+                    Ok(state) => answers.push(Ok(state)),
+                    Err(error) if db.is_autocommit() => return Err(error),
+                    Err(error) => answers.push(Err(PortError::refused(ORDER, error))),
+                }
+            }
+            Ok(answers)
+        };
+        self.database.write_in_company(ORDER, order).await
     }
 
     async fn settled(&self, keys: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>> {

@@ -1,9 +1,10 @@
 //! A queue in SQLite, with SQS's semantics.
 
 mod dead;
+mod receive;
 mod store;
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,9 +13,10 @@ use tokio::sync::Notify;
 use super::database::Database;
 use crate::limits::embedded::LOOK_EVERY;
 use crate::limits::{RECEIVE_WAIT_MAX, RECEIVES, VISIBILITY};
-use crate::mail::Timestamp;
+use crate::mail::{TenantId, Timestamp};
 use crate::port::{BATCH_MAX, Clock, Depth, Outgoing, PortError, PortResult, Queue, Receipt, Received};
-use store::{Found, Turn};
+use receive::{Found, Taken, Wanted};
+use store::Turn;
 
 const OPEN: &str = "the opening of a queue";
 const SEND: &str = "the sending of jobs";
@@ -53,6 +55,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     /// Told whenever an entry may have become visible, or will sooner than a waiting receive knew.
     changed: Notify,
+    /// The tenant that was served last.
+    last: Arc<Mutex<String>>,
 }
 
 impl SqliteQueue {
@@ -65,8 +69,8 @@ impl SqliteQueue {
     ) -> PortResult<Self> {
         database.define_by(OPEN, store::define)?;
         let (database, name) = (database.clone(), name.into());
-        let shared =
-            Shared { database, name, settings, sends_in_company: false, clock, changed: Notify::new() };
+        let (changed, last) = (Notify::new(), Arc::default());
+        let shared = Shared { database, name, settings, sends_in_company: false, clock, changed, last };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -115,14 +119,20 @@ impl Queue for SqliteQueue {
     }
 
     async fn receive(&self, max: usize, wait: Duration) -> PortResult<Vec<Received>> {
+        self.receive_but(max, wait, &[]).await
+    }
+
+    async fn receive_but(&self, max: usize, wait: Duration, but: &[TenantId]) -> PortResult<Vec<Received>> {
         let max = max.clamp(1, BATCH_MAX);
         let deadline = self.shared.clock.now() + wait.min(RECEIVE_WAIT_MAX);
         loop {
-            let (received, next_at) = self.shared.take(max).await?;
+            let (received, next_at) = self.shared.take(max, but).await?;
             let now = self.shared.clock.now();
             if !received.is_empty() || now >= deadline {
                 return Ok(received);
             }
+            // what is left out is visible, and stays so
+            let next_at = next_at.filter(|at| *at > now);
             let until = next_at.map_or(deadline, |at| at.min(deadline));
             tokio::select! {
                 () = self.shared.changed.notified() => {}
@@ -162,12 +172,19 @@ impl Queue for SqliteQueue {
 
 impl Shared {
     /// Takes what is visible; else tells when the next entry will be.
-    async fn take(self: &Arc<Self>, max: usize) -> PortResult<(Vec<Received>, Option<Timestamp>)> {
+    async fn take(
+        self: &Arc<Self>,
+        max: usize,
+        but: &[TenantId],
+    ) -> PortResult<(Vec<Received>, Option<Timestamp>)> {
         let (name, now, settings) = (Arc::clone(&self.name), self.clock.now(), self.settings);
+        let (last, but) = (Arc::clone(&self.last), but.to_vec());
         let mut returned = GiveBack { queue: Arc::downgrade(self), turns: Vec::new() };
         let take = move |db: &rusqlite::Connection| {
-            let found = store::receive(db, &name, settings, max, now)?;
-            returned.turns.extend(found.entries.iter().map(|(turn, _)| *turn));
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            let wanted = Wanted { queue: &name, settings, max, but: &but, now };
+            let found = receive::receive(db, &wanted, &mut last)?;
+            returned.turns.extend(found.entries.iter().map(|taken| taken.turn));
             Ok((found, returned))
         };
         let (found, mut returned) = self.database.write_in_company(RECEIVE, take).await?;
@@ -177,9 +194,10 @@ impl Shared {
             // there may be more, and the one that was told is busy now
             self.changed.notify_one();
         }
-        let received = |(turn, body): (Turn, String)| Received {
+        let received = |Taken { turn, tenant, body }: Taken| Received {
             receipt: turn.receipt(),
             receives: turn.receives,
+            tenant: Some(tenant),
             body,
         };
         Ok((entries.into_iter().map(received).collect(), next_at))

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::PortResult;
 use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{Mailbox, MessageId, Reply, ReversePath, TenantId, Timestamp};
+use crate::order::Order;
 
 /// Number of shards that due deliveries are spread over.
 pub const DUE_SHARDS: u8 = 64;
@@ -45,6 +46,11 @@ pub trait Deliveries: Send + Sync {
     /// Adds what came to be known of a recipient after its delivery; its status stays as it is. Written twice (by the same report on
     /// the same recipient) it is there once. `false` where there is no item.
     async fn note(&self, key: &DeliveryKey, feedback: Feedback) -> PortResult<bool>;
+
+    /// Gives orders to deliveries; one answer each, in their order: the state after them, `None` where there is no item and none was
+    /// to be made. An order changes nothing that is settled, and given twice it is given once
+    /// ([`DeliveryState::obey`]). Of an order and an attempt that end at the same time, none undoes the other.
+    async fn order(&self, ordered: Vec<Ordered>) -> PortResult<Vec<PortResult<Option<DeliveryState>>>>;
 
     /// The state of each delivery, in the order of `keys`; `None` where no attempt has ended and it was never held.
     async fn settled(&self, keys: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>>;
@@ -99,6 +105,30 @@ pub struct Held {
     /// When it is released.
     pub until: Timestamp,
     /// When the item may be deleted; behind the release and all attempts.
+    pub forget_at: Timestamp,
+}
+
+/// A delivery and the orders for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ordered {
+    /// Which delivery.
+    pub key: DeliveryKey,
+    /// What is to be done.
+    pub orders: Vec<Order>,
+    /// The time.
+    pub now: Timestamp,
+    /// What to make an item of where there is none; only for whoever has the claim of its first attempt.
+    pub untried: Option<Box<Untried>>,
+}
+
+/// A delivery that is in a queue, and has no item yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Untried {
+    /// The delivery as its first attempt will make it.
+    pub delivery: Delivery,
+    /// When it is due unless an order says otherwise: behind the end of an attempt that is about to be made.
+    pub due_at: Timestamp,
+    /// When the item may be deleted.
     pub forget_at: Timestamp,
 }
 
@@ -175,6 +205,9 @@ pub struct DeliveryState {
     pub recipients: Vec<RecipientState>,
     /// The attempts that ended, oldest first: the first one and the latest, at most [`ATTEMPTS_MAX`](crate::limits::ATTEMPTS_MAX).
     pub attempts: Vec<Attempt>,
+    /// What operators ordered, oldest first: all that stands, and at most [`ORDERS_KEPT`](crate::limits::ORDERS_KEPT).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orders: Vec<Order>,
     /// When the next attempt is due; `None` once settled.
     pub due_at: Option<Timestamp>,
     /// The delivery as the next attempt will make it; `None` once settled.

@@ -38,6 +38,8 @@ pub enum EntryKind {
     Fleet,
     /// The MTA-STS policy of a domain that mail goes to, as it was fetched last.
     MtaSts,
+    /// What an operator wants done with mail that waits.
+    Order,
 }
 
 impl EntryKind {
@@ -51,6 +53,7 @@ impl EntryKind {
             Self::Route => "route",
             Self::Fleet => "fleet",
             Self::MtaSts => "mtasts",
+            Self::Order => "order",
         }
     }
 }

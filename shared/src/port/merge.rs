@@ -21,6 +21,7 @@ impl DeliveryState {
             held_until: None,
             recipients,
             attempts: vec![attempt],
+            orders: Vec::new(),
             due_at: None,
             pending: None,
             feedback: Vec::new(),
@@ -51,6 +52,7 @@ impl DeliveryState {
             held_until: Some(until),
             recipients: delivery.recipients.iter().map(|recipient| waiting(&recipient.address)).collect(),
             attempts: Vec::new(),
+            orders: Vec::new(),
             due_at: Some(until),
             pending: Some(Box::new(delivery)),
             feedback: Vec::new(),
@@ -92,7 +94,7 @@ impl DeliveryState {
     /// Adds a record to the item.
     pub fn add(&mut self, record: Record) {
         let Record { attempt, recipients, next, .. } = record;
-        let number = attempt.number;
+        let (number, ended_at) = (attempt.number, attempt.ended_at);
         let later_is_known = self.attempts.last().is_some_and(|last| last.number > number);
         for told in recipients {
             match self.recipients.iter_mut().find(|known| known.address == told.address) {
@@ -115,6 +117,7 @@ impl DeliveryState {
         } else {
             self.set_next(next);
         }
+        self.obey_standing(ended_at);
     }
 
     fn set_next(&mut self, next: Next) {

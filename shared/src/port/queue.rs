@@ -19,8 +19,16 @@ pub trait Queue: Send + Sync {
     /// result an entry, in their order. An entry that is `Ok` is durable. [`PortError::Unknown`]: it may be there, once or twice.
     async fn send(&self, batch: Vec<Outgoing>) -> PortResult<Vec<Result<(), PortError>>>;
 
-    /// Takes up to `max` (at most [`BATCH_MAX`]) visible entries, and waits up to `wait` (at most 20 s) for the first.
+    /// Takes up to `max` (at most [`BATCH_MAX`]) visible entries, and waits up to `wait` (at most 20 s) for the first. Tenants take turns
+    /// within a priority, as far as the queue can (fair queues of SQS), so that nobody waits behind all that another has sent.
     async fn receive(&self, max: usize, wait: Duration) -> PortResult<Vec<Received>>;
+
+    /// The same, but nothing of these tenants, where the queue can tell them apart (SQS cannot): who has as much under way as is good
+    /// for the others does not get more.
+    async fn receive_but(&self, max: usize, wait: Duration, but: &[TenantId]) -> PortResult<Vec<Received>> {
+        let _ = but;
+        self.receive(max, wait).await
+    }
 
     /// Removes an entry that has been dealt with. A receipt that is out of date removes nothing and is `Ok`.
     async fn ack(&self, receipt: &Receipt) -> PortResult<()>;
@@ -71,6 +79,8 @@ pub struct Received {
     pub receipt: Receipt,
     /// How often the entry has been received, this time included.
     pub receives: u32,
+    /// Whose it is, where the queue tells.
+    pub tenant: Option<TenantId>,
 }
 
 /// Names one receive of one entry; opaque.

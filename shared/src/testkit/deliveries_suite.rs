@@ -4,6 +4,7 @@ mod claims;
 mod due;
 mod holds;
 mod notes;
+mod orders;
 mod records;
 
 use std::collections::BTreeMap;
@@ -47,6 +48,11 @@ pub async fn deliveries_suite(fixture: &dyn Fixture<dyn Deliveries>) {
     notes::what_is_noted_is_there_once_and_changes_nothing_else(fixture).await;
     notes::of_many_notes_the_first_and_the_latest_are_kept(fixture).await;
     notes::notes_and_records_that_race_are_all_kept(fixture).await;
+    orders::an_order_changes_when_a_delivery_is_due(fixture).await;
+    orders::what_is_settled_obeys_nobody(fixture).await;
+    orders::an_attempt_undoes_no_order(fixture).await;
+    orders::an_order_makes_an_item_only_where_it_is_told_of_what(fixture).await;
+    orders::orders_and_records_that_race_are_all_kept(fixture).await;
     due::state_outlives_its_handles(fixture).await;
 }
 
@@ -73,6 +79,7 @@ pub async fn deliveries_under_faults(fixture: &dyn Fixture<dyn Deliveries>, seed
         claims_hold(&*faulty, &*b).await;
         holds::holds_hold(&*faulty, &*b).await;
         notes::notes_hold(&*faulty, &*b).await;
+        orders::orders_hold(&*faulty, &*b).await;
     }
     assert!(faults.failed() > 0, "the seed draws no fault at all");
 }

@@ -9,11 +9,11 @@ use bytes::Bytes;
 
 use super::Faults;
 use crate::job::{Delivery, DeliveryKey};
-use crate::mail::{Domain, MessageId, PackId, Reply, Timestamp};
+use crate::mail::{Domain, MessageId, PackId, Reply, TenantId, Timestamp};
 use crate::port::{
     Cancel, Claim, Count, Counters, Deliveries, DeliveryState, Depth, Directory, Entry, EntryKind, Feedback,
-    Held, Keys, Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Queue, Receipt, Received,
-    Record, SigningKey, Spool, SpoolWriter, Taken, Tallies, Window,
+    Held, Keys, Ordered, Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Queue, Receipt,
+    Received, Record, SigningKey, Spool, SpoolWriter, Taken, Tallies, Window,
 };
 
 /// A port whose operations fail as [`Faults`] has it: `Faulty<dyn Spool>` is a `Spool`, and so on for each port.
@@ -89,6 +89,9 @@ impl Queue for Faulty<dyn Queue> {
     async fn receive(&self, max: usize, wait: Duration) -> PortResult<Vec<Received>> {
         self.faults.apply("receive", self.inner.receive(max, wait)).await
     }
+    async fn receive_but(&self, max: usize, wait: Duration, but: &[TenantId]) -> PortResult<Vec<Received>> {
+        self.faults.apply("receive", self.inner.receive_but(max, wait, but)).await
+    }
     async fn ack(&self, receipt: &Receipt) -> PortResult<()> {
         self.faults.apply("ack", self.inner.ack(receipt)).await
     }
@@ -125,6 +128,10 @@ impl Deliveries for Faulty<dyn Deliveries> {
     }
     async fn note(&self, key: &DeliveryKey, feedback: Feedback) -> PortResult<bool> {
         self.faults.apply("note", self.inner.note(key, feedback)).await
+    }
+
+    async fn order(&self, ordered: Vec<Ordered>) -> PortResult<Vec<PortResult<Option<DeliveryState>>>> {
+        self.faults.apply("order", self.inner.order(ordered)).await
     }
     async fn settled(&self, keys: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>> {
         self.faults.apply_read("settled", self.inner.settled(keys)).await

@@ -25,6 +25,7 @@ pub async fn queue_suite(fixture: &dyn Fixture<dyn Queue>) {
     checks::a_receive_that_waits_sees_an_entry_come_back(fixture).await;
     checks::an_empty_queue_is_not_waited_for_unless_asked(fixture).await;
     checks::a_priority_loses_no_entry_and_comes_first_where_the_queue_ranks(fixture).await;
+    checks::tenants_who_are_left_out_lose_nothing(fixture).await;
     checks::receivers_that_compete_get_every_entry(fixture).await;
     checks::the_depth_tells_what_is_where(fixture).await;
     checks::entries_outlive_their_handles_and_those_received_come_back(fixture).await;

@@ -11,8 +11,8 @@ use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{Domain, MessageId, PackId, Reply, Timestamp};
 use crate::port::{
     Cancel, Claim, Count, Counters, Deliveries, DeliveryState, Depth, Directory, Entry, EntryKind, Feedback,
-    Held, Keys, Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Queue, Receipt, Received,
-    Record, SigningKey, Spool, SpoolWriter, Taken, Tallies, Window,
+    Held, Keys, Ordered, Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Queue, Receipt,
+    Received, Record, SigningKey, Spool, SpoolWriter, Taken, Tallies, Window,
 };
 
 /// Stands where a store is that is not opened. Whoever asks it for anything has a fault, and is told so: it refuses every call.
@@ -110,6 +110,10 @@ impl Deliveries for Absent {
 
     async fn note(&self, _: &DeliveryKey, _: Feedback) -> PortResult<bool> {
         self.refuse("the note on a delivery")
+    }
+
+    async fn order(&self, _: Vec<Ordered>) -> PortResult<Vec<PortResult<Option<DeliveryState>>>> {
+        self.refuse("the order for deliveries")
     }
 
     async fn settled(&self, _: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>> {

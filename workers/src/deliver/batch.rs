@@ -4,12 +4,12 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use shared::job::{DELIVERIES_MAX, DeliverJob, Delivery, JOB_OCTETS_MAX, Job};
-use shared::mail::Domain;
+use shared::mail::{Domain, TenantId};
 use shared::port::{BATCH_MAX, Outgoing, PortError, Queue};
 
 use crate::limits::JOB_FRAME_OCTETS;
 
-/// Jobs for `deliveries`, which are sorted by urgency and destination: each for one of both, at most [`DELIVERIES_MAX`]
+/// Jobs for `deliveries`, which are in the [`job_order`]: each of one urgency, tenant and destination, at most [`DELIVERIES_MAX`]
 /// deliveries and about [`JOB_OCTETS_MAX`] octets. All are marked `check`.
 pub(crate) fn to_jobs(deliveries: impl IntoIterator<Item = Delivery>) -> Vec<DeliverJob> {
     let mut jobs: Vec<Vec<Delivery>> = Vec::new();
@@ -40,14 +40,14 @@ pub(crate) fn priority(deliveries: &[Delivery]) -> i8 {
     deliveries.iter().map(|delivery| delivery.options.priority).max().unwrap_or(0)
 }
 
-/// Whether one job may have both: what is urgent is not held up by what is not (RFC 6710).
+/// Whether one job may have both: what is urgent is not held up by what is not (RFC 6710), and no tenant by another.
 pub(crate) fn share_a_job(one: &Delivery, other: &Delivery) -> bool {
-    one.key.domain == other.key.domain && one.options.priority == other.options.priority
+    job_order(one) == job_order(other)
 }
 
-/// The order in which deliveries become jobs: the most urgent first, and then by destination.
-pub(crate) fn job_order(delivery: &Delivery) -> (Reverse<i8>, &Domain) {
-    (Reverse(delivery.options.priority), &delivery.key.domain)
+/// The order in which deliveries become jobs: the most urgent first, and then by destination and tenant.
+pub(crate) fn job_order(delivery: &Delivery) -> (Reverse<i8>, &Domain, &TenantId) {
+    (Reverse(delivery.options.priority), &delivery.key.domain, &delivery.tenant)
 }
 
 /// Sends `jobs`, each with its delay, in batches. Tells how many deliveries went, and what became of the others.

@@ -2,6 +2,7 @@
 
 mod claims;
 mod groups;
+mod ordered;
 mod recorder;
 mod withheld;
 
@@ -12,7 +13,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use shared::job::{DeliverJob, Delivery, Job};
-use shared::port::{Claim, Clock, Deliveries, Ids, Queue, Spool};
+use shared::port::{Claim, Clock, Deliveries, Directory, Ids, Queue, Spool};
 use tokio::sync::mpsc::{self, Sender};
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +23,8 @@ use self::recorder::Recorded;
 use self::withheld::Withheld;
 use super::permits::Permits;
 use super::{RetrySettings, Route, Routes, Suppressions, Transport, Tried};
-use crate::limits::{CONNECTIONS_MAX, FAILED_PAUSE, HELD_PAUSE, LEASE, RECORDS_MAX, RETAIN};
+use crate::limits::{CONNECTIONS_MAX, FAILED_PAUSE, HELD_PAUSE, LEASE, ORDERED_PAUSE, RECORDS_MAX, RETAIN};
+use crate::orders::Orders;
 use crate::{Stage, Verdict};
 
 /// How the stage works.
@@ -70,6 +72,8 @@ pub struct DeliverPorts {
     pub outbound: Arc<dyn Queue>,
     /// Claims and outcomes.
     pub deliveries: Arc<dyn Deliveries>,
+    /// What operators have ordered.
+    pub directory: Arc<dyn Directory>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Whom mail is not sent to.
@@ -84,6 +88,7 @@ pub struct Deliver {
     ports: DeliverPorts,
     transport: Arc<dyn Transport>,
     connections: Permits,
+    orders: Orders,
     drain: CancellationToken,
 }
 
@@ -93,13 +98,16 @@ struct Run {
     holder: String,
     /// Cancelled where no further message is to be begun: at a drain, or when the claim was lost. See `record_all`.
     stop: CancellationToken,
+    /// Cancelled, and `stop` with it, where an order came for what is not begun.
+    ordered: CancellationToken,
 }
 
 impl Deliver {
     /// A stage that sends by `transport`.
     pub fn new(settings: DeliverSettings, ports: DeliverPorts, transport: Arc<dyn Transport>) -> Self {
         let connections = Permits::new(settings.connections.max(1));
-        Self { settings, ports, transport, connections, drain: CancellationToken::new() }
+        let orders = Orders::new(Arc::clone(&ports.directory), Arc::clone(&ports.clock));
+        Self { settings, ports, transport, connections, orders, drain: CancellationToken::new() }
     }
 
     /// Once `drain` is cancelled, messages under way are finished, and those not begun go back to the queue.
@@ -114,26 +122,35 @@ impl Deliver {
             self.abandon(run, &[]).await;
             return Verdict::Again { after: FAILED_PAUSE };
         };
-        let Todo { mut deliveries, claimed, others_until, failed } = todo;
-        let expected = deliveries.len();
+        let Todo { mut deliveries, settled_here, held, claimed, others_until, failed, watch } = todo;
+        let expected = deliveries.len() + settled_here.len();
         let Ok(withheld) = self.withhold(run, &mut deliveries).await else {
             self.abandon(run, &claimed).await;
             return Verdict::Again { after: FAILED_PAUSE };
         };
         let work = async {
             let (tried_to, tried) = mpsc::channel(RECORDS_MAX);
-            let (groups, loads) = Groups::new(&self.settings.routes, deliveries);
+            let routes = ordered::routes(&deliveries);
+            let (groups, loads) = Groups::new(&self.settings.routes, &routes, deliveries);
             let Withheld { whole, parts } = withheld;
-            let sending = self.send(run, &groups, loads, whole, tried_to);
+            let sending = async {
+                ordered::settle(settled_here, &*self.ports.clock, &tried_to).await;
+                self.send(run, &groups, loads, whole, tried_to).await;
+            };
             tokio::join!(sending, self.record_all(run, tried, &parts, !claimed.is_empty())).1
         };
         let recorded = tokio::select! {
             biased;
             recorded = work => recorded,
-            () = self.renew(run, &claimed) => Recorded::default(),
+            () = self.renew(run, &claimed, &watch) => Recorded::default(),
         };
         if recorded.count == expected && others_until.is_none() && !failed {
-            self.finish(&run.job, &run.holder).await;
+            if held.is_empty() {
+                self.finish(&run.job, &run.holder).await;
+            } else {
+                // what is held comes back by its due time, perhaps as this very job: it must not be one that is done
+                self.abandon(run, &held).await;
+            }
             return Verdict::Done;
         }
         let left: Vec<String> =
@@ -141,6 +158,7 @@ impl Deliver {
         self.abandon(run, &left).await;
         let after = match others_until {
             _ if self.drain.is_cancelled() => Duration::ZERO,
+            _ if run.ordered.is_cancelled() => ORDERED_PAUSE,
             Some(until) if recorded.count == expected => self.until(until),
             Some(_) | None => FAILED_PAUSE,
         };
@@ -174,7 +192,7 @@ impl Deliver {
         let _permit = tokio::select! {
             biased;
             () = run.stop.cancelled() => return,
-            permit = self.connections.acquire(group.priority) => permit,
+            permit = self.connections.acquire(group.priority, &group.tenant) => permit,
         };
         self.transport.attempt(group.rule, load, tried).await;
     }
@@ -206,6 +224,7 @@ impl Stage for Deliver {
             // two runs in one process are two holders: a queue may deliver a job twice
             holder: format!("{} {:016x}", self.settings.holder, self.ports.ids.random()),
             stop: self.drain.child_token(),
+            ordered: CancellationToken::new(),
         };
         match self.claim(&run.job, &run.holder).await {
             Ok(Claim::Taken { again }) => self.work(&run, job, again).await,

@@ -59,8 +59,8 @@ pub async fn sweep_within(
         tracing::warn!("there was no time to sweep everything; the next sweep goes on");
         return Err("there was no time to sweep everything; the next sweep goes on".to_owned());
     };
-    let SweepReport { sent, forgotten, packs_deleted, errors } = report;
-    tracing::info!(sent, forgotten, packs_deleted, errors = errors.len(), "swept");
+    let SweepReport { sent, ordered, forgotten, packs_deleted, errors } = report;
+    tracing::info!(sent, ordered, forgotten, packs_deleted, errors = errors.len(), "swept");
     match errors.first() {
         None => Ok(json!({ "sent": sent, "forgotten": forgotten, "packs_deleted": packs_deleted })),
         Some(first) => Err(format!("{} of the sweep's steps failed, the first one: {first}", errors.len())),

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::mail::TenantId;
 use shared::port::{Clock, Ids, PortResult, Queue, Receipt, Received};
 use tokio_util::sync::CancellationToken;
 
@@ -38,8 +39,13 @@ impl Worker {
         &self.clock
     }
 
-    pub(super) async fn receive(&self, max: usize, wait: Duration) -> PortResult<Vec<Received>> {
-        let received = self.queue.receive(max, wait).await?;
+    pub(super) async fn receive(
+        &self,
+        max: usize,
+        wait: Duration,
+        but: &[TenantId],
+    ) -> PortResult<Vec<Received>> {
+        let received = self.queue.receive_but(max, wait, but).await?;
         self.meters.received.increment(received.len() as u64);
         Ok(received)
     }

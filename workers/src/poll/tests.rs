@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use shared::mail::TenantId;
 use shared::port::Clock;
 use shared::testkit::SeededIds;
 use tokio::sync::Semaphore;
@@ -143,6 +144,32 @@ async fn jobs_that_hang_leave_the_last_places_to_others() {
     }
     idle().await;
     assert_eq!(this.acks(), 4);
+}
+
+#[tokio::test]
+async fn one_tenants_jobs_that_hang_leave_places_for_another() {
+    let this = start(96);
+    let (busy, other) = (TenantId("busy".to_owned()), TenantId("other".to_owned()));
+    for _ in 0..10_000 {
+        this.world.outbound.push_of(busy.clone(), "wait");
+    }
+    idle().await;
+    let running = || this.stage.running.load(Ordering::Relaxed);
+    assert!((60..=72).contains(&running()), "{}", running());
+    for _ in 0..5 {
+        this.world.outbound.push_of(other.clone(), "done");
+    }
+    idle().await;
+    this.world.clock.advance(crate::limits::ROOM_PAUSE);
+    idle().await;
+    assert_eq!(this.acks(), 5);
+    // and what ends makes room for more of the first
+    this.stage.gone_on.add_permits(500);
+    for _ in 0..100 {
+        idle().await;
+        this.world.clock.advance(crate::limits::ROOM_PAUSE);
+    }
+    assert_eq!(this.acks(), 505);
 }
 
 #[tokio::test]

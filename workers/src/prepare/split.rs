@@ -129,6 +129,7 @@ fn delivery(prepared: &Prepared, part: Part, expires_at: Timestamp) -> Delivery 
         accepted_at: message.received_at,
         expires_at,
         notices: Notices::default(),
+        route: None,
     }
 }
 

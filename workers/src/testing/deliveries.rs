@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use shared::job::{Delivery, DeliveryKey};
 use shared::mail::{MessageId, Reply, Timestamp};
 use shared::port::{
-    Cancel, Claim, Deliveries, DeliveryState, Feedback, Held, Next, PendingCursor, PortError, PortResult,
-    RecipientState, Record, due_shard,
+    Cancel, Claim, Deliveries, DeliveryState, Feedback, Held, Ordered, PendingCursor, PortError, PortResult,
+    Record, Untried, due_shard,
 };
 
 use super::Gate;
@@ -55,54 +55,24 @@ impl FakeDeliveries {
         self.items.lock().unwrap().get(key).cloned()
     }
 
-    fn write(&self, record: Record) {
-        let Record { delivery, attempt, recipients, next, .. } = record;
-        let mut items = self.items.lock().unwrap();
-        let item = items.entry(delivery.key.clone()).or_insert_with(|| new_item(&delivery));
-        for state in recipients {
-            let known = item.recipients.iter_mut().find(|known| known.address == state.address).unwrap();
-            if !known.status.is_final() {
-                *known = state;
-            }
-        }
-        let latest = item.attempts.iter().map(|attempt| attempt.number).max().unwrap_or(0);
-        let number = attempt.number;
-        if item.attempts.iter().all(|known| known.number != number) {
-            item.attempts.push(attempt);
-        }
-        if number >= latest {
-            (item.due_at, item.pending) = match next {
-                Next::Settled => (None, None),
-                Next::Due { at, delivery } => (Some(at), Some(delivery)),
-            };
-        }
+    /// Makes the item of a delivery that no attempt has been made at.
+    pub(crate) async fn order_untried(&self, delivery: &Delivery) {
+        let (key, now) = (delivery.key.clone(), delivery.accepted_at);
+        let untried = Untried {
+            delivery: delivery.clone(),
+            due_at: now + Duration::from_secs(3600),
+            forget_at: delivery.expires_at,
+        };
+        let ordered = Ordered { key, orders: Vec::new(), now, untried: Some(Box::new(untried)) };
+        self.order(vec![ordered]).await.unwrap();
     }
-}
 
-fn new_item(delivery: &Delivery) -> DeliveryState {
-    let waiting = |address| RecipientState {
-        address,
-        status: shared::port::RecipientStatus::Deferred,
-        reply: None,
-        report: None,
-    };
-    DeliveryState {
-        key: delivery.key.clone(),
-        tenant: delivery.tenant.clone(),
-        from: delivery.from.clone(),
-        return_path: delivery.return_path.clone(),
-        subject: delivery.subject.clone(),
-        size: delivery.length,
-        signed: delivery.signed.clone(),
-        unsigned: delivery.unsigned.clone(),
-        accepted_at: delivery.accepted_at,
-        expires_at: delivery.expires_at,
-        held_until: None,
-        recipients: delivery.recipients.iter().map(|r| waiting(r.address.clone())).collect(),
-        attempts: Vec::new(),
-        due_at: None,
-        pending: None,
-        feedback: Vec::new(),
+    fn write(&self, record: Record) {
+        let mut items = self.items.lock().unwrap();
+        match items.get_mut(&record.delivery.key) {
+            Some(item) => item.add(record),
+            None => drop(items.insert(record.delivery.key.clone(), DeliveryState::begin(record))),
+        }
     }
 }
 
@@ -191,6 +161,24 @@ impl Deliveries for FakeDeliveries {
         Ok(items.get_mut(key).map(|item| item.note(feedback)).is_some())
     }
 
+    async fn order(&self, ordered: Vec<Ordered>) -> PortResult<Vec<PortResult<Option<DeliveryState>>>> {
+        self.gate.cross().await;
+        let mut items = self.items.lock().unwrap();
+        let answers = ordered.into_iter().map(|Ordered { key, orders, now, untried }| {
+            if let Some(untried) = untried {
+                items.entry(key.clone()).or_insert_with(|| DeliveryState::untried(*untried));
+            }
+            let state = items.get_mut(&key).map(|state| {
+                for order in &orders {
+                    state.obey(order, now);
+                }
+                state.clone()
+            });
+            Ok(state)
+        });
+        Ok(answers.collect())
+    }
+
     async fn settled(&self, keys: &[DeliveryKey]) -> PortResult<Vec<Option<DeliveryState>>> {
         self.gate.cross().await;
         Ok(keys.iter().map(|key| self.state(key)).collect())
@@ -216,8 +204,21 @@ impl Deliveries for FakeDeliveries {
         Ok(due)
     }
 
-    async fn pending(&self, _: u8, _: Option<PendingCursor>, _: usize) -> PortResult<Vec<DeliveryState>> {
-        Ok(Vec::new())
+    async fn pending(
+        &self,
+        shard: u8,
+        after: Option<PendingCursor>,
+        limit: usize,
+    ) -> PortResult<Vec<DeliveryState>> {
+        let place = |state: &DeliveryState| (state.due_at, state.key.clone());
+        let after = after.map(|after| (Some(after.due_at), after.key));
+        let items = self.items.lock().unwrap();
+        let own = items.values().filter(|item| due_shard(&item.key) == shard && item.due_at.is_some());
+        let behind = own.filter(|item| after.as_ref().is_none_or(|after| place(item) > *after));
+        let mut page: Vec<DeliveryState> = behind.cloned().collect();
+        page.sort_by_key(place);
+        page.truncate(limit);
+        Ok(page)
     }
 
     async fn message(&self, message: MessageId) -> PortResult<Vec<DeliveryState>> {

@@ -13,12 +13,16 @@ pub(crate) struct FakeDirectory {
     pub(crate) reads: Mutex<usize>,
     /// Whether it refuses to be read.
     pub(crate) broken: AtomicBool,
+    /// Reads that fail before the next one works.
+    pub(crate) failures: Mutex<u32>,
 }
 
 impl FakeDirectory {
     fn read(&self) -> PortResult<()> {
         *self.reads.lock().unwrap() += 1;
-        if self.broken.load(Ordering::Relaxed) {
+        let mut failures = self.failures.lock().unwrap();
+        if *failures > 0 || self.broken.load(Ordering::Relaxed) {
+            *failures = failures.saturating_sub(1);
             return Err(PortError::refused("the read of a directory entry", "told to fail"));
         }
         Ok(())

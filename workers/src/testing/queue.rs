@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use shared::mail::Timestamp;
+use shared::mail::{TenantId, Timestamp};
 use shared::port::{Clock, Depth, Outgoing, PortError, PortResult, Queue, Receipt, Received};
 use tokio::sync::Notify;
 
@@ -41,12 +41,12 @@ impl FakeQueue {
     }
 
     pub(crate) fn push(&self, body: &str) {
-        let outgoing = Outgoing {
-            body: body.to_owned(),
-            delay: Duration::ZERO,
-            tenant: Default::default(),
-            priority: 0,
-        };
+        self.push_of(TenantId::default(), body);
+    }
+
+    /// A job of somebody, who is named when it is received.
+    pub(crate) fn push_of(&self, tenant: TenantId, body: &str) {
+        let outgoing = Outgoing { body: body.to_owned(), delay: Duration::ZERO, tenant, priority: 0 };
         self.entries.lock().unwrap().push_back((self.clock.now(), outgoing));
         self.arrived.notify_one();
     }
@@ -58,10 +58,14 @@ impl FakeQueue {
 
     /// Takes out one visible body.
     pub(crate) fn take(&self) -> Option<String> {
+        self.take_but(&[]).map(|outgoing| outgoing.body)
+    }
+
+    fn take_but(&self, but: &[TenantId]) -> Option<Outgoing> {
         let now = self.clock.now();
         let mut entries = self.entries.lock().unwrap();
-        let at = entries.iter().position(|(at, _)| *at <= now)?;
-        entries.remove(at).map(|(_, outgoing)| outgoing.body)
+        let at = entries.iter().position(|(at, one)| *at <= now && !but.contains(&one.tenant))?;
+        entries.remove(at).map(|(_, outgoing)| outgoing)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -94,20 +98,25 @@ impl Queue for FakeQueue {
         Ok(results)
     }
 
-    async fn receive(&self, max: usize, _: Duration) -> PortResult<Vec<Received>> {
+    async fn receive(&self, max: usize, wait: Duration) -> PortResult<Vec<Received>> {
+        self.receive_but(max, wait, &[]).await
+    }
+
+    async fn receive_but(&self, max: usize, wait: Duration, but: &[TenantId]) -> PortResult<Vec<Received>> {
         self.receive_maxima.lock().unwrap().push(max);
         if Self::fails(&self.receive_failures) {
             return Err(PortError::refused("the receive", "told to fail"));
         }
         loop {
-            let bodies: Vec<String> = std::iter::from_fn(|| self.take()).take(max).collect();
-            if !bodies.is_empty() {
+            let taken: Vec<Outgoing> = std::iter::from_fn(|| self.take_but(but)).take(max).collect();
+            if !taken.is_empty() || wait.is_zero() {
                 let mut count = self.received.lock().unwrap();
-                let receive = |body| {
+                let receive = |Outgoing { body, tenant, .. }| {
                     *count += 1;
-                    Received { body, receipt: Receipt(count.to_string()), receives: 1 }
+                    let tenant = Some(tenant).filter(|tenant| *tenant != TenantId::default());
+                    Received { body, receipt: Receipt(count.to_string()), receives: 1, tenant }
                 };
-                return Ok(bodies.into_iter().map(receive).collect());
+                return Ok(taken.into_iter().map(receive).collect());
             }
             self.arrived.notified().await;
         }

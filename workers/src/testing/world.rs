@@ -3,9 +3,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use shared::directory::{Filter, OrderEntry};
 use shared::job::{DeliverJob, Delivery, DeliveryKey, Job};
 use shared::mail::{Domain, Mailbox, MessageId, PackId, ReversePath, Timestamp};
-use shared::port::{Clock, RecipientStatus};
+use shared::order::{Hand, Order, OrderId};
+use shared::port::{Clock, Directory, Entry, EntryKind, RecipientStatus};
 use shared::testkit::{ManualClock, SeededIds};
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +15,7 @@ use super::{FakeDeliveries, FakeDirectory, FakeQueue, FakeSpool, FakeTransport, 
 use crate::deliver::{
     Deliver, DeliverPorts, DeliverSettings, Route, Routes, SuppressionSettings, Suppressions,
 };
+use crate::orders::apply;
 use crate::sweep::{Sweep, SweepPorts, SweepSettings};
 use crate::{Stage, Verdict};
 
@@ -80,6 +83,7 @@ impl World {
             outbound: self.outbound.clone(),
             deliveries: self.deliveries.clone(),
             suppressions: Arc::new(self.suppressions(SuppressionSettings::default())),
+            directory: self.directory.clone(),
             clock: self.clock.clone(),
             ids: Arc::new(SeededIds::new(seed)),
         };
@@ -95,6 +99,7 @@ impl World {
             spool: self.spool.clone(),
             outbound: self.outbound.clone(),
             deliveries: self.deliveries.clone(),
+            directory: self.directory.clone(),
             clock: self.clock.clone(),
         };
         Sweep::new(settings, ports)
@@ -158,6 +163,30 @@ impl World {
         actions
     }
 
+    /// Gives an order, as an operator who goes away at once.
+    pub(crate) async fn give(&self, hand: Hand, filter: Filter) -> OrderEntry {
+        let at = self.now();
+        let id = OrderId::new(at, self.workers.fetch_add(2, Ordering::Relaxed));
+        let order = Order { id, hand, at, by: "ann".to_owned() };
+        let kept_until = at + Duration::from_secs(10 * 24 * 3600);
+        let entry = OrderEntry { order, filter, kept_until };
+        self.directory.put(entry.entry()).await.unwrap();
+        entry
+    }
+
+    /// Gives an order, and puts it on what waits.
+    pub(crate) async fn give_and_apply(&self, hand: Hand, filter: Filter) {
+        // of two orders, the later one is known to be later
+        self.clock.advance(Duration::from_millis(1));
+        let entry = self.give(hand, filter).await;
+        apply(&*self.deliveries, &[entry], self.now(), |_| true).await.unwrap();
+    }
+
+    /// The orders that there are.
+    pub(crate) async fn orders(&self) -> Vec<Entry> {
+        self.directory.list(EntryKind::Order, None, 100).await.unwrap()
+    }
+
     /// What became of each recipient of the delivery to `domain`.
     pub(crate) fn statuses(&self, domain: &str) -> Vec<RecipientStatus> {
         let state = self.deliveries.state(&key(domain)).expect("an attempt is on record");
@@ -206,5 +235,6 @@ pub(crate) fn delivery(domain: &str, names: &[&str]) -> Delivery {
         accepted_at: START,
         expires_at: START + Duration::from_secs(5 * 24 * 3600),
         notices: Default::default(),
+        route: None,
     }
 }

@@ -87,7 +87,7 @@ fn compose(
     date: &str,
 ) -> String {
     let ReportsSettings { from, organization, hostname } = settings;
-    let boundary = format!("tlsrpt-{}", pack);
+    let boundary = format!("tlsrpt-{pack}");
     let (first, last) = day.range();
     let (domain, from, to) =
         (&day.domain, from.as_str(), to.iter().map(Mailbox::as_str).collect::<Vec<_>>().join(",\r\n\t"));

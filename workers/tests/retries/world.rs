@@ -69,6 +69,7 @@ impl World {
                 stores.stores.directory.clone(),
                 clock.clone(),
             )),
+            directory: stores.stores.directory.clone(),
             clock: clock.clone(),
             ids: Arc::new(SeededIds::new(1)),
         };
@@ -151,6 +152,7 @@ impl World {
             spool: self.stores.stores.spool.clone(),
             outbound: self.outbound.clone(),
             deliveries: self.deliveries.clone(),
+            directory: self.stores.stores.directory.clone(),
             clock: self.clock.clone(),
         };
         Sweep::new(settings, ports)

@@ -176,6 +176,7 @@ impl World {
             accepted_at: Timestamp::from_millis(0),
             expires_at: Timestamp::from_millis(1),
             notices: Default::default(),
+            route: None,
         }
     }
 

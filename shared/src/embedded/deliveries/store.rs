@@ -7,7 +7,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, params};
 
 use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{MessageId, Reply, Timestamp};
-use crate::port::{Cancel, DeliveryState, Feedback, Held, PendingCursor, Record, due_shard};
+use crate::port::{Cancel, DeliveryState, Feedback, Held, Ordered, PendingCursor, Record, due_shard};
 
 /// `due_at` is the truth, and not what the JSON says: a lease changes it alone. `leased_from` is the due time before the lease.
 pub(super) const SCHEMA: &str = "
@@ -104,6 +104,30 @@ pub(super) fn note(db: &Connection, key: &DeliveryKey, feedback: Feedback) -> ru
         update.execute(params![key.message.to_string(), key.destination(), state])?;
     }
     Ok(true)
+}
+
+/// One statement writes, so nothing is left half done.
+pub(super) fn order(db: &Connection, ordered: Ordered) -> rusqlite::Result<Option<DeliveryState>> {
+    let Ordered { key, orders, now, untried } = ordered;
+    let (mut state, new) = match (find(db, &key)?, untried) {
+        (Some(state), _) => (state, None),
+        (None, Some(untried)) => {
+            let forget_at = untried.forget_at;
+            (DeliveryState::untried(*untried), Some(forget_at))
+        }
+        (None, None) => return Ok(None),
+    };
+    let mut changed = false;
+    for order in &orders {
+        changed |= state.obey(order, now);
+    }
+    match new {
+        Some(forget_at) => drop(insert(db, &Row::of(&state, forget_at))?),
+        // it is remembered as long as it would have been
+        None if changed => update(db, &state, Timestamp::from_millis(0))?,
+        None => {}
+    }
+    Ok(Some(state))
 }
 
 /// Writes the row anew; it is remembered no shorter than before.

@@ -30,6 +30,7 @@ mod tests {
     use rusqlite::Connection;
 
     use super::super::QueueSettings;
+    use super::super::receive::{Wanted, receive};
     use super::super::store;
     use super::*;
     use crate::mail::{PackId, Timestamp};
@@ -69,7 +70,8 @@ mod tests {
             tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         let metrics = Metrics::local(|| {
             tracing::subscriber::with_default(subscriber, || {
-                let receive = || store::receive(&db, "jobs", settings, 1, now).unwrap().entries.len();
+                let wanted = Wanted { queue: "jobs", settings, max: 1, but: &[], now };
+                let receive = || receive(&db, &wanted, &mut String::new()).unwrap().entries.len();
                 assert_eq!([receive(), receive(), receive(), receive()], [1, 1, 0, 0]);
             });
         });

@@ -5,6 +5,8 @@ use crate::mail::TenantId;
 use crate::system::SystemClock;
 use crate::testkit::ManualClock;
 
+mod fair;
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn queue(clock: &Arc<ManualClock>) -> (TempDir, Arc<SqliteQueue>, Database) {
@@ -203,9 +205,16 @@ async fn every_look_at_the_queue_goes_by_an_index() {
         database.read("a test", plan)
     };
     for (sql, index) in [
-        (store::TAKE_PLAIN, "queue_entry_plain"),
-        (store::TAKE_RANKED, "queue_entry_ranked"),
-        (store::RANK_BELOW, "queue_entry_ranked"),
+        (receive::FIRST_PLAIN, "queue_entry_plain (queue=?)"),
+        (receive::FIRST_RANKED, "queue_entry_ranked (queue=? AND priority=?)"),
+        (receive::TENANT_PLAIN, "queue_entry_plain_tenant (queue=? AND tenant>?)"),
+        (receive::TENANT_RANKED, "queue_entry_ranked_tenant (queue=? AND priority=? AND tenant>?)"),
+        (receive::TAKE_PLAIN, "queue_entry_plain_tenant (queue=? AND tenant=? AND visible_at<?)"),
+        (
+            receive::TAKE_RANKED,
+            "queue_entry_ranked_tenant (queue=? AND priority=? AND tenant=? AND visible_at<?)",
+        ),
+        (receive::RANK_BELOW, "queue_entry_ranked"),
     ] {
         let plan = explain(sql).await.unwrap();
         assert!(plan.contains(index) && !plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");

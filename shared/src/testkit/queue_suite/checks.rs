@@ -8,6 +8,7 @@ use super::super::fixture::Pair;
 use super::super::{Fixture, eventually};
 use super::{drain, job, next, send};
 use crate::job::JOB_OCTETS_MAX;
+use crate::mail::TenantId;
 use crate::port::{BATCH_MAX, Clock, DELAY_MAX, Depth, Outgoing, Queue, Receipt};
 use crate::system::SystemClock;
 
@@ -192,6 +193,27 @@ pub(super) async fn a_priority_loses_no_entry_and_comes_first_where_the_queue_ra
         b.ack(&entry.receipt).await.expect("ack");
     }
     assert!(a.receive(10, NO_WAIT).await.expect("receive").is_empty());
+}
+
+/// A queue that cannot tell tenants apart gives what it has.
+pub(super) async fn tenants_who_are_left_out_lose_nothing(fixture: &dyn Fixture<dyn Queue>) {
+    let Pair { a, b, store: _store } = Pair::open(fixture).await;
+    let (busy, other) = (TenantId("busy".to_owned()), TenantId("other".to_owned()));
+    let of = |tenant: &TenantId, body: &str| Outgoing { tenant: tenant.clone(), ..job(body) };
+    let batch = vec![of(&busy, "first"), of(&other, "second"), of(&busy, "third")];
+    a.send(batch).await.expect("a sound queue takes a batch");
+    let received = b.receive_but(10, Duration::from_secs(1), std::slice::from_ref(&busy)).await;
+    let received = received.expect("a sound queue answers");
+    // whose an entry is, is told rightly or not at all
+    for entry in &received {
+        let whose = if entry.body == "second" { &other } else { &busy };
+        assert!(entry.tenant.as_ref().is_none_or(|tenant| tenant == whose));
+    }
+    for entry in received {
+        b.release(&entry.receipt, Duration::ZERO).await.expect("release");
+    }
+    let found = drain(&*b, fixture.windows()).await;
+    assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), ["first", "second", "third"]);
 }
 
 pub(super) async fn receivers_that_compete_get_every_entry(fixture: &dyn Fixture<dyn Queue>) {

@@ -1,6 +1,7 @@
 //! Claims: what of a job is to be done, and by whom.
 
 use std::future::pending;
+use std::sync::Arc;
 
 use futures::future::join_all;
 use shared::job::{DeliverJob, Delivery, DeliveryKey};
@@ -8,18 +9,34 @@ use shared::mail::{Mailbox, Timestamp};
 use shared::port::{Claim, DeliveryState, PortResult};
 
 use super::super::backoff::persist;
+use super::ordered::{Course, SettledHere};
 use super::{Deliver, Run};
 use crate::limits::PORT_TRIES;
+use crate::orders::{Given, Trait};
 
 /// What of a job is to be done.
+#[derive(Default)]
 pub(super) struct Todo {
     pub(super) deliveries: Vec<Delivery>,
-    /// The deliveries' own claims that this run holds; none where the job's claim is enough.
+    /// Deliveries whose outcome is known without an attempt.
+    pub(super) settled_here: Vec<SettledHere>,
+    /// The claims of deliveries that an operator holds.
+    pub(super) held: Vec<String>,
+    /// The deliveries' own claims that this run holds, with those of `held`; none where the job's claim is enough.
     pub(super) claimed: Vec<String>,
     /// Deliveries were left out because somebody else is at them, until then at most.
     pub(super) others_until: Option<Timestamp>,
     /// Deliveries were left out because they could not be claimed.
     pub(super) failed: bool,
+    /// What to watch for while they are under way.
+    pub(super) watch: Watch,
+}
+
+/// What a run watches for: an order for what it has not begun.
+#[derive(Default)]
+pub(super) struct Watch {
+    given: Arc<Given>,
+    under_way: Vec<Trait>,
 }
 
 /// The claim of one attempt.
@@ -28,48 +45,54 @@ pub(super) fn attempt_claim(key: &DeliveryKey, attempt: u32) -> String {
 }
 
 impl Deliver {
-    /// Sorts out what is left of `job`. A job that nobody had before and that needs no check costs nothing here.
+    /// Sorts out what is left of `job`. A job that nobody had before, that needs no check and that no order is for costs nothing here.
     pub(super) async fn todo(&self, run: &Run, job: DeliverJob, again: bool) -> PortResult<Todo> {
-        let job_check = job.check;
-        let mut todo =
-            Todo { deliveries: job.deliveries, claimed: Vec::new(), others_until: None, failed: false };
-        if !job.check && !again {
+        let given = persist(&*self.ports.clock, PORT_TRIES, || self.orders.current()).await;
+        let given = given.inspect_err(|cause| {
+            tracing::error!(job = run.job, cause = cause.chain(), "the orders could not be read");
+        })?;
+        let under_way = job.deliveries.iter().map(Trait::from).collect();
+        // a job that somebody had before may be that of a delivery which was held, and has another job by now
+        let check = job.check || again || given.concerns(&job.deliveries);
+        let watch = Watch { given: Arc::clone(&given), under_way };
+        let mut todo = Todo { deliveries: job.deliveries, watch, ..Todo::default() };
+        if !check {
             return Ok(todo);
         }
         // claim, then read: what another worker recorded before its claim ended is seen
-        if job.check {
-            self.claim_each(run, &mut todo).await;
+        self.claim_each(run, &mut todo).await;
+        if let Err(cause) = self.sort_out_checked(run, &mut todo, &given).await {
+            tracing::error!(job = run.job, cause = cause.chain(), "the deliveries' state could not be read");
+            self.abandon(run, &todo.claimed).await;
+            return Err(cause);
         }
+        Ok(todo)
+    }
+
+    async fn sort_out_checked(&self, run: &Run, todo: &mut Todo, given: &Given) -> PortResult<()> {
         let keys: Vec<DeliveryKey> = todo.deliveries.iter().map(|delivery| delivery.key.clone()).collect();
         if keys.is_empty() {
-            return Ok(todo);
+            return Ok(());
         }
-        let settled = persist(&*self.ports.clock, PORT_TRIES, || self.ports.deliveries.settled(&keys)).await;
-        let states = match settled {
-            Ok(states) => states,
-            Err(cause) => {
-                tracing::error!(
-                    job = run.job,
-                    cause = cause.chain(),
-                    "the deliveries' state could not be read"
-                );
-                self.abandon(run, &todo.claimed).await;
-                return Err(cause);
-            }
-        };
-        let mut done = Vec::new();
+        let states = persist(&*self.ports.clock, PORT_TRIES, || self.ports.deliveries.settled(&keys)).await?;
+        let (mut done, mut left) = (Vec::new(), Vec::new());
         for (delivery, state) in std::mem::take(&mut todo.deliveries).into_iter().zip(states) {
             let claim = attempt_claim(&delivery.key, delivery.attempt);
             match left_of(delivery, state.as_ref()) {
-                Some(delivery) => todo.deliveries.push(delivery),
+                Some(delivery) => left.push((delivery, state)),
                 None => done.push(claim),
             }
         }
-        if job_check {
-            join_all(done.iter().map(|claim| self.finish(claim, &run.holder))).await;
-            todo.claimed.retain(|claim| !done.contains(claim));
+        for course in self.courses(left, given).await? {
+            match course {
+                Course::Try(delivery) => todo.deliveries.push(delivery),
+                Course::Settle(settled) => todo.settled_here.push(settled),
+                Course::Hold(key, attempt) => todo.held.push(attempt_claim(&key, attempt)),
+            }
         }
-        Ok(todo)
+        join_all(done.iter().map(|claim| self.finish(claim, &run.holder))).await;
+        todo.claimed.retain(|claim| !done.contains(claim));
+        Ok(())
     }
 
     async fn claim_each(&self, run: &Run, todo: &mut Todo) {
@@ -103,7 +126,7 @@ impl Deliver {
     }
 
     /// Renews the claims for as long as it is polled. It never returns.
-    pub(super) async fn renew(&self, run: &Run, claimed: &[String]) {
+    pub(super) async fn renew(&self, run: &Run, claimed: &[String], watch: &Watch) {
         let Self { settings, ports, .. } = self;
         loop {
             ports.clock.sleep(settings.lease / 3).await;
@@ -121,6 +144,16 @@ impl Deliver {
             }
             // those whose outcome is on record by now answer that they are finished
             join_all(claimed.iter().map(|claimed| claim(claimed))).await;
+            self.look_for_orders(run, watch).await;
+        }
+    }
+
+    /// Stops what is not begun where an order may be for it: the next run of the job goes by that.
+    async fn look_for_orders(&self, run: &Run, watch: &Watch) {
+        let Ok(given) = self.orders.current().await else { return };
+        if !run.stop.is_cancelled() && given.has_news(&watch.given, &watch.under_way) {
+            run.ordered.cancel();
+            run.stop.cancel();
         }
     }
 

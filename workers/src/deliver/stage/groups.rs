@@ -3,9 +3,12 @@
 use std::cmp::Reverse;
 
 use shared::job::Delivery;
-use shared::mail::Domain;
+use shared::mail::{Domain, TenantId};
 
 use super::super::{Route, Routes, Rule};
+
+/// What stands in the place of the pattern of a route that an operator has given.
+const BY_ORDER: &str = "the operator's order";
 
 /// The groups of a run.
 pub(super) struct Groups<'a> {
@@ -18,25 +21,34 @@ pub(super) struct Group<'a> {
     pub(super) rule: Rule<'a>,
     /// That of the most urgent of them (RFC 6710).
     pub(super) priority: i8,
+    /// Whose they are; jobs have one tenant each.
+    pub(super) tenant: TenantId,
     /// The domain, for [`Route::Mx`].
     domain: Option<Domain>,
 }
 
 impl<'a> Groups<'a> {
     /// The groups of `deliveries`, and what each is to carry, in the order of their urgency.
-    pub(super) fn new(routes: &'a Routes, mut deliveries: Vec<Delivery>) -> (Self, Vec<Vec<Delivery>>) {
+    /// What names one of `ordered` as its route goes by that.
+    pub(super) fn new(
+        routes: &'a Routes,
+        ordered: &'a [(String, Route)],
+        mut deliveries: Vec<Delivery>,
+    ) -> (Self, Vec<Vec<Delivery>>) {
         // stable: what is equally urgent stays sorted by destination. Whoever is first in a group is its most urgent one
         deliveries.sort_by_key(|delivery| Reverse(delivery.options.priority));
         let mut groups = Self { groups: Vec::new() };
         let mut loads: Vec<Vec<Delivery>> = Vec::new();
         for delivery in deliveries {
-            let rule = routes.find(&delivery.key.domain);
+            let own = delivery.route.as_ref().and_then(|own| ordered.iter().find(|(text, _)| text == own));
+            let own = own.map(|(_, route)| Rule { pattern: BY_ORDER, route });
+            let rule = own.unwrap_or_else(|| routes.find(&delivery.key.domain));
             match groups.position(rule, &delivery.key.domain) {
                 Some(at) => loads[at].push(delivery),
                 None => {
                     let domain = (*rule.route == Route::Mx).then(|| delivery.key.domain.clone());
-                    let priority = delivery.options.priority;
-                    groups.groups.push(Group { rule, priority, domain });
+                    let (priority, tenant) = (delivery.options.priority, delivery.tenant.clone());
+                    groups.groups.push(Group { rule, priority, tenant, domain });
                     loads.push(vec![delivery]);
                 }
             }

@@ -12,6 +12,8 @@ use crate::{Stage, Verdict};
 
 mod crashes;
 mod news;
+mod ordered;
+mod shapes;
 
 #[tokio::test]
 async fn the_ordinary_job_costs_one_claim_and_one_write() {
@@ -51,7 +53,7 @@ fn what_is_discarded_goes_by_its_own_rule_each() {
         routes.add(pattern, Route::Discard).unwrap();
     }
     let job = ["a.example", "b.example", "c.example"].map(|domain| delivery(domain, &["gone"]));
-    let (groups, loads) = Groups::new(&routes, job.into());
+    let (groups, loads) = Groups::new(&routes, &[], job.into());
     let rules: Vec<&str> = groups.iter().map(|group| group.rule.pattern).collect();
     assert_eq!((rules, loads.iter().map(Vec::len).collect()), (vec!["a.example", "*.example"], vec![1, 2]));
 }

@@ -8,7 +8,7 @@ use crate::testing::{World, delivery, drive};
 use crate::{Stage, Verdict};
 
 /// Kills the worker at its `line`-th crossing of a port; tells whether it came that far.
-async fn killed_at(world: &World, line: usize, body: &str) -> bool {
+pub(super) async fn killed_at(world: &World, line: usize, body: &str) -> bool {
     let stopped = world.gate.stop_at(line);
     let worker = world.worker();
     let killed = tokio::select! {

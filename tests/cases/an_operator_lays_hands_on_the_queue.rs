@@ -1,0 +1,89 @@
+//! `spoolway queue`: what an operator orders happens within a minute, and each message can tell of it.
+
+use std::time::Duration;
+
+use harness::{
+    Act, Client, Edge, Script, Setup, Sink, Step, eventually, eventually_within, numbered_message,
+};
+use serde_json::Value;
+
+/// A minute, and what a busy machine takes.
+const MINUTE: Duration = Duration::from_secs(80);
+
+/// An edge whose mail for `b.example` and `c.example` a busy server does not take, and will not be tried again for hours.
+fn edge(busy: &Sink, good: &Sink) -> Edge {
+    let setup = Setup::default().route("*", &good.route());
+    let setup = setup.route("b.example", &busy.route()).route("c.example", &busy.route());
+    Edge::start(&setup.section("[retry]\nschedule = [\"4h\"]"))
+}
+
+fn submit(edge: &Edge, number: u64, to: &str) -> String {
+    Client::submit(edge.smtp(), "a@app.example", &[to], &numbered_message(number, 1_000))
+}
+
+fn trace(edge: &Edge, id: &str) -> Value {
+    edge.json(&["trace", id])
+}
+
+fn tried(edge: &Edge, id: &str) {
+    eventually("an attempt has ended", || {
+        let trace = trace(edge, id);
+        (trace["deliveries"][0]["attempts"].as_array()?.len() == 1).then_some(())
+    });
+}
+
+fn hands(trace: &Value) -> Vec<&str> {
+    let orders = trace["deliveries"][0]["orders"].as_array();
+    orders.into_iter().flatten().filter_map(|order| order["hand"].as_str()).collect()
+}
+
+#[test]
+fn mail_is_held_released_bounced_rerouted_and_tried_again() {
+    let busy = Sink::scripted(Script::default().on(Step::Dot, Act::Say("451 4.3.0 too busy".into())));
+    let good = Sink::start();
+    let edge = edge(&busy, &good);
+    let (bounced, rerouted) = (submit(&edge, 1, "u@b.example"), submit(&edge, 2, "u@c.example"));
+    for id in [&bounced, &rerouted] {
+        tried(&edge, id);
+    }
+    let listed = edge.json(&["queue", "--list", "--reason", "too busy", "--status", "deferred"]);
+    assert_eq!(listed["deliveries"].as_array().map(Vec::len), Some(2), "{listed}");
+
+    // one by its id, one by its destination, and one that is not there yet
+    edge.json(&["queue", "hold", &bounced]);
+    assert_eq!(edge.json(&["queue", "--list", "--status", "held"])["deliveries"][0]["message"], *bounced);
+    edge.json(&["queue", "bounce", &bounced, "--because", "sent by mistake"]);
+    edge.json(&["queue", "reroute", "--domain", "c.example", "--route", &good.route()]);
+    edge.json(&["queue", "retry", "--domain", "c.example"]);
+    edge.json(&["queue", "hold", "--domain", "d.example", "--for", "1h"]);
+    // until those who deliver know of it, some are sent
+    let mut sent = 0;
+    let later = eventually_within(MINUTE, "what comes later is held without an attempt", || {
+        let id = submit(&edge, 3, "u@d.example");
+        let trace = eventually("it is sent or held", || {
+            let trace = trace(&edge, &id);
+            (!trace["deliveries"].as_array()?.is_empty()).then_some(trace)
+        });
+        sent += usize::from(hands(&trace).is_empty());
+        (hands(&trace) == ["hold"]).then_some(id)
+    });
+    edge.json(&["queue", "release", "--domain", "d.example"]);
+
+    let settled = |id: &str, status: &str| {
+        eventually_within(MINUTE, "the order is obeyed", || {
+            let trace = trace(&edge, id);
+            (trace["deliveries"][0]["recipients"][0]["status"] == status).then_some(trace)
+        })
+    };
+    let told = settled(&bounced, "bounced");
+    assert_eq!(hands(&told), ["hold", "bounce"]);
+    let recipient = &told["deliveries"][0]["recipients"][0];
+    assert_eq!(recipient["reply"]["text"], "returned by the operator: sent by mistake");
+    assert!(recipient["report"].is_string(), "its sender is told");
+    assert_eq!(hands(&settled(&rerouted, "delivered")), ["reroute", "retry"]);
+    assert_eq!(hands(&settled(&later, "delivered")), ["hold", "release"]);
+    // each once, and the report on the one that was bounced
+    assert_eq!(good.wait_for(sent + 3).len(), sent + 3);
+    let text = String::from_utf8(edge.run(&["trace", &bounced]).stdout).unwrap();
+    assert!(text.contains("bounce ordered by") && text.contains("sent by mistake"), "{text}");
+}
