@@ -164,3 +164,17 @@ async fn a_message_that_needs_no_tls_is_not_held_back_by_a_wrong_record() {
     assert_eq!(outcome(&send(&server, true).await).0, Outcome::Bounced);
     nothing_was_sent(&server);
 }
+
+#[tokio::test]
+async fn records_of_a_proved_host_that_are_not_proved_themselves_are_none() {
+    let server = Identity::self_signed(&["x.example"], true).serve().await;
+    let mut world = World::new(server.port());
+    world.dns = crate::world::zone(&format!(
+        "example.org MX 1 mx.example.org\nmx.example.org A 127.0.0.1\n$SECURE example.org\n\
+         _{}._tcp.mx.example.org CNAME tlsa.plain.example\ntlsa.plain.example TLSA 3 1 1 {}",
+        server.port(),
+        association(1, b"another key")
+    ));
+    let message = world.message("x\r\n", &["a@example.org"]);
+    is_opportunistic(&world.attempt(&Route::Mx, vec![message]).await, &server);
+}
