@@ -17,6 +17,7 @@ mod dev_keeps_mail_in_an_inbox;
 mod every_log_line_of_a_message_names_it;
 mod held_mail_can_be_taken_back;
 mod hostile_remotes_get_the_right_outcome;
+mod hostile_scripts_come_to_what_they_say;
 mod mail_from_anybody_is_taken_for_those_who_are_there;
 mod mistakes_of_a_configuration_are_reported_at_once;
 mod mx_routes_go_where_the_dns_says;

@@ -318,7 +318,7 @@ impl Session {
 }
 
 /// Self-signed, for another name, and out of date since 1975.
-fn broken_tls() -> rustls::ServerConfig {
+pub(crate) fn broken_tls() -> rustls::ServerConfig {
     let key = rcgen::KeyPair::generate().expect("keys can be generated");
     let mut params = rcgen::CertificateParams::new(["wrong.example".to_owned()]).expect("a good name");
     params.not_before = rcgen::date_time_ymd(1974, 1, 1);

@@ -4,6 +4,7 @@ mod address;
 mod attempt;
 mod backoff;
 mod batch;
+mod classify;
 mod dsn;
 mod inbox;
 mod mx;
@@ -21,6 +22,8 @@ mod transports;
 
 pub use attempt::{Hop, Outcome, RecipientOutcome, Tried};
 pub(crate) use batch::{job_order, priority, send_jobs, to_jobs};
+pub use classify::{Class, Classification, Retry, Scope, classify};
+pub use outcome::Step;
 pub use route::{Route, RouteError, Routes, Rule};
 pub use schedule::{DomainRetry, RetrySettings};
 pub use stage::{Deliver, DeliverPorts, DeliverSettings};

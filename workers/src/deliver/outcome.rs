@@ -9,15 +9,24 @@ use super::smtp::reply::{RawReply, ReplyError};
 
 /// A step of the dialogue, by the name of what was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub enum Step {
+    /// The greeting, which answers the connection.
     Greeting,
+    /// EHLO or HELO.
     Hello,
+    /// STARTTLS.
     StartTls,
+    /// RSET.
     Reset,
+    /// MAIL.
     Mail,
+    /// RCPT.
     Recipient,
+    /// DATA.
     Data,
+    /// The content, on its way.
     Content,
+    /// The final dot, or the last BDAT.
     End,
 }
 
