@@ -67,6 +67,7 @@ pub(crate) async fn rotate(
     let (secret, verifier) = secret(ports)?;
     let cram_md5 = entry.cram_md5.as_ref().map(|_| secret.clone());
     let entry = CredentialEntry { verifier: Some(verifier), cram_md5, revoked: None, ..entry };
+    keep_decoy_key(ports).await?;
     ports.directory.put(entry.clone().into()).await?;
     tell(&entry, &secret, json, screen, out)
 }
@@ -144,6 +145,7 @@ pub(crate) async fn show(
     if json { write_json(out, &view) } else { write_view(&view, screen, out) }
 }
 
+/// Makes the key of names that are not there, where the edge has none.
 async fn keep_decoy_key(ports: &Ports) -> Outcome<()> {
     if ports.directory.get(EntryKind::Fleet, DecoyKey::NAME).await?.is_none() {
         ports.directory.put(DecoyKey::generate(&*ports.ids).into()).await?;

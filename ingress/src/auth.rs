@@ -1,6 +1,6 @@
 //! Who a client is (RFC 4954): SASL, with the credentials of the directory.
 //!
-//! Arrows inside: `message`, `scram`, `login`, `cram` (what is said, no I/O) ◀ `exchange` ▶ `credentials`, `secrets`, `tokens`,
+//! Arrows inside: `message`, `scram`, `login`, `cram` (what is said, no I/O) ◀ `exchange` ▶ `credentials`, `decoys`, `secrets`, `tokens`,
 //! `failures` (what is known).
 
 mod cram;
@@ -11,6 +11,7 @@ mod failures;
 mod fetch;
 mod grant;
 mod key_set;
+mod lookup;
 mod message;
 mod scram;
 mod secrets;

@@ -1,10 +1,9 @@
 //! Real clients, each with every mechanism that it knows, over STARTTLS and implicit TLS.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
-use harness::{Edge, Identity, Peer, Postfix, Setup, Sink, loopback, peers_present};
+use harness::{Edge, Identity, Peer, Postfix, Setup, Sink, feed, loopback, peers_present, succeeded};
 
 struct World {
     sink: Sink,
@@ -19,21 +18,14 @@ struct World {
 fn world() -> World {
     let implicit = SocketAddr::from((loopback(), 2465));
     let (sink, identity) = (Sink::start(), Identity::new(loopback()));
-    let setup = Setup::default()
-        .top("trusted_networks = [\"192.0.2.0/24\"]")
-        .section(&identity.section())
+    let setup = Setup::with_logins(&identity)
         .section("[auth]\ncram_md5 = true\n")
-        .section(&format!("[[listener]]\naddress = \"{implicit}\"\ntls = \"implicit\"\n"))
+        .implicit_tls(implicit)
         .route("*", &sink.route());
     let edge = Edge::start(&setup);
     let told = edge.json(&["credential", "add", "app", "--from", "@example.com", "--cram-md5"]);
     let secret = told["secret"].as_str().unwrap().to_owned();
     World { sink, edge, implicit, identity, secret }
-}
-
-fn check(what: &str, output: &Output) {
-    let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{what}:\n{out}\n{error}");
 }
 
 const SMTPLIB: &str = r#"
@@ -78,15 +70,9 @@ fn pythons_smtplib_logs_in_and_is_held_to_its_senders() {
     }
     let World { sink, edge, identity, secret, .. } = world();
     let (host, port) = (edge.smtp().ip().to_string(), edge.smtp().port().to_string());
-    let mut python = Command::new("/usr/bin/python3")
-        .args(["-", &host, &port, &secret, &identity.chain().to_string_lossy()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    python.stdin.take().unwrap().write_all(SMTPLIB.as_bytes()).unwrap();
-    check("smtplib", &python.wait_with_output().unwrap());
+    let mut python = Command::new("/usr/bin/python3");
+    python.args(["-", &host, &port, &secret]).arg(identity.chain());
+    succeeded("smtplib", &feed(&mut python, SMTPLIB));
     assert_eq!(sink.wait_for(3).len(), 3);
 }
 
@@ -103,7 +89,7 @@ fn swaks_logs_in_over_starttls() {
             .args(["--from", "app@example.com", "--to", "u@b.example", "--h-From", "app@example.com"])
             .output()
             .unwrap();
-        check(mechanism, &output);
+        succeeded(mechanism, &output);
     }
     assert_eq!(sink.wait_for(3).len(), 3);
 }
@@ -131,21 +117,13 @@ fn postfix_submits_with_sasl_and_relays_with_every_extension_it_has() {
         .args(["--from", "app@example.com", "--to", "u@b.example", "--h-From", "app@example.com"])
         .output()
         .unwrap();
-    check("swaks", &output);
+    succeeded("swaks", &output);
     let sunk = sink.wait_for(1);
     let data = String::from_utf8_lossy(&sunk[0].data);
     assert!(data.contains("with ESMTPSA"), "{data}");
 }
 
 const MESSAGE: &str = "From: app@example.com\r\nSubject: x\r\n\r\nhello\r\n";
-
-/// Runs a client that reads the message from its standard input.
-fn feed(what: &str, command: &mut Command) {
-    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut child = child.unwrap();
-    child.stdin.take().unwrap().write_all(MESSAGE.as_bytes()).unwrap();
-    check(what, &child.wait_with_output().unwrap());
-}
 
 #[test]
 fn curl_logs_in_by_smtp_and_smtps() {
@@ -163,7 +141,7 @@ fn curl_logs_in_by_smtp_and_smtps() {
             curl.arg("--cacert").arg(identity.chain());
             curl.args(["--login-options", &format!("AUTH={mechanism}"), "--user", &format!("app:{secret}")]);
             curl.args(["--mail-from", "app@example.com", "--mail-rcpt", "u@b.example", "--upload-file", "-"]);
-            feed(&format!("{url} {mechanism}"), &mut curl);
+            succeeded(&format!("{url} {mechanism}"), &feed(&mut curl, MESSAGE));
             sent += 1;
         }
     }
@@ -190,7 +168,7 @@ fn msmtp_logs_in_with_scram_too() {
             msmtp.args(["--tls-host-override=edge.example", &format!("--auth={mechanism}"), "--user=app"]);
             msmtp.arg(format!("--passwordeval=printf %s {secret}"));
             msmtp.args(["--from=app@example.com", "--timeout=30", "u@b.example"]);
-            feed(mechanism, &mut msmtp);
+            succeeded(mechanism, &feed(&mut msmtp, MESSAGE));
             sent += 1;
         }
     }

@@ -22,12 +22,10 @@ fn world() -> World {
     let implicit = SocketAddr::from((loopback(), 2465));
     let (identity, issuer) = (Identity::new(loopback()), Issuer::start());
     let sink = Sink::scripted(Script::default().offering(&["PIPELINING", "8BITMIME", "SMTPUTF8", "DSN"]));
-    let setup = Setup::default()
-        .top("trusted_networks = [\"192.0.2.0/24\"]")
-        .section(&identity.section())
+    let setup = Setup::with_logins(&identity)
         .section("[auth]\ncram_md5 = true\n")
         .section(&issuer.section("spoolway"))
-        .section(&format!("[[listener]]\naddress = \"{implicit}\"\ntls = \"implicit\"\n"))
+        .implicit_tls(implicit)
         .authorities(issuer.authority())
         .route("*", &sink.route());
     let edge = Edge::start(&setup);

@@ -18,9 +18,7 @@ struct World {
 fn world() -> World {
     let ip = loopback();
     let (address, identity, sink) = (SocketAddr::from((ip, 2587)), Identity::new(ip), Sink::start());
-    let setup = Setup::default()
-        .top("trusted_networks = [\"192.0.2.0/24\"]")
-        .section(&identity.section())
+    let setup = Setup::with_logins(&identity)
         .section(&format!("[[listener]]\naddress = \"{address}\"\n"))
         .route("*", &sink.route());
     let edge = Edge::start(&setup);

@@ -18,11 +18,9 @@ struct World {
 fn world() -> World {
     let implicit = SocketAddr::from((loopback(), 2465));
     let (sink, identity, issuer) = (Sink::start(), Identity::new(loopback()), Issuer::start());
-    let setup = Setup::default()
-        .top("trusted_networks = [\"192.0.2.0/24\"]")
-        .section(&identity.section())
+    let setup = Setup::with_logins(&identity)
         .section(&issuer.section("spoolway"))
-        .section(&format!("[[listener]]\naddress = \"{implicit}\"\ntls = \"implicit\"\n"))
+        .implicit_tls(implicit)
         .authorities(issuer.authority())
         .route("*", &sink.route());
     let edge = Edge::start(&setup);

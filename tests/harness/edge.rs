@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{eventually_within, loopback};
+use super::{Identity, eventually_within, loopback};
 
 /// What a test says of the edge it wants.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +45,17 @@ impl Setup {
         self.top.push_str(toml);
         self.top.push('\n');
         self
+    }
+
+    /// One that trusts nobody's network and has `identity`'s certificate, so that clients must log in, and can.
+    pub fn with_logins(identity: &Identity) -> Self {
+        Self::default().top("trusted_networks = [\"192.0.2.0/24\"]").section(&identity.section())
+    }
+
+    /// One more listener, on which TLS comes first.
+    #[must_use]
+    pub fn implicit_tls(self, address: SocketAddr) -> Self {
+        self.section(&format!("[[listener]]\naddress = \"{address}\"\ntls = \"implicit\"\n"))
     }
 
     /// Gives the process no more than `limit` file descriptors.

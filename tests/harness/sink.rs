@@ -1,84 +1,16 @@
 //! A receiving server that does what its script says.
 
+mod script;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+pub use script::{Act, Script, Step};
+
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-
-/// Where in the dialogue an act takes place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Step {
-    /// Instead of the greeting.
-    Greeting,
-    /// In answer to EHLO.
-    Ehlo,
-    /// In answer to HELO.
-    Helo,
-    /// In answer to STARTTLS.
-    StartTls,
-    /// In answer to MAIL.
-    Mail,
-    /// In answer to RCPT.
-    Rcpt,
-    /// In answer to DATA.
-    Data,
-    /// In answer to the final dot.
-    Dot,
-}
-
-/// What the sink does at a step instead of what a good server does.
-#[derive(Debug, Clone)]
-pub enum Act {
-    /// Answers with this line.
-    Say(String),
-    /// Closes the connection. After the final dot, the message counts as taken.
-    Drop,
-    /// Answers well, one octet each `0`.
-    Drip(Duration),
-    /// Says nothing until the client gives up.
-    Hang,
-}
-
-/// Acts by step; what is not named goes well.
-#[derive(Debug, Clone, Default)]
-pub struct Script {
-    acts: Vec<(Step, Option<usize>, Act)>,
-    keywords: Option<Vec<&'static str>>,
-    tls: bool,
-}
-
-impl Script {
-    /// Acts so whenever `step` comes.
-    #[must_use]
-    pub fn on(mut self, step: Step, act: Act) -> Self {
-        self.acts.push((step, None, act));
-        self
-    }
-
-    /// Acts so the first `times` times that `step` comes, on whatever connection.
-    #[must_use]
-    pub fn first(mut self, times: usize, step: Step, act: Act) -> Self {
-        self.acts.push((step, Some(times), act));
-        self
-    }
-
-    /// Offers these EHLO keywords in place of PIPELINING, 8BITMIME and SMTPUTF8.
-    #[must_use]
-    pub fn offering(mut self, keywords: &[&'static str]) -> Self {
-        self.keywords = Some(keywords.to_vec());
-        self
-    }
-
-    /// Offers STARTTLS, with a certificate that nobody signed and that ran out long ago.
-    #[must_use]
-    pub fn with_broken_certificate(mut self) -> Self {
-        self.tls = true;
-        self
-    }
-}
 
 /// A message that arrived.
 #[derive(Debug, Clone)]

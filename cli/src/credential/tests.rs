@@ -94,3 +94,20 @@ async fn a_secret_is_kept_only_where_cram_md5_asks_for_it() {
     assert_eq!(kept.0, told["secret"].as_str().unwrap());
     assert!(!format!("{kept:?}").contains(&kept.0));
 }
+
+#[tokio::test]
+async fn the_edge_has_one_key_for_names_that_are_not_there_from_its_first_secret_on() {
+    let edge = edge().await;
+    let directory = &edge.ports.directory;
+    let key = async || directory.get(EntryKind::Fleet, DecoyKey::NAME).await.unwrap();
+    assert_eq!(key().await, None);
+    edge.add(new("app")).await.unwrap();
+    let first = key().await.unwrap();
+    assert!(DecoyKey::try_from(first.clone()).is_ok());
+    edge.add(new("other")).await.unwrap();
+    assert_eq!(key().await, Some(first));
+    // one whose credentials are older than such keys
+    directory.delete(EntryKind::Fleet, DecoyKey::NAME).await.unwrap();
+    rotate(&edge.ports, "app", true, Screen::default(), &mut Vec::new()).await.unwrap();
+    assert!(key().await.is_some());
+}

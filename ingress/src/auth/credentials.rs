@@ -10,9 +10,8 @@ use shared::mail::Timestamp;
 use shared::port::{Clock, Directory, EntryKind, PortError, PortResult};
 use tokio::sync::OnceCell;
 
-use crate::limits::{CREDENTIAL_AGE_MAX, CREDENTIALS_KEPT_MAX, LOOKUP_TIMEOUT};
-
-const LOOKUP: &str = "the lookup of a credential";
+use super::lookup::{LOOKUP, look_up};
+use crate::limits::{CREDENTIAL_AGE_MAX, CREDENTIALS_KEPT_MAX};
 
 type Found = Option<Arc<CredentialEntry>>;
 
@@ -102,11 +101,7 @@ impl Credentials {
     }
 
     async fn ask(&self, name: &str) -> PortResult<Found> {
-        let asked = self.directory.get(EntryKind::Credential, name);
-        let entry = match self.clock.timeout(LOOKUP_TIMEOUT, asked).await {
-            Some(entry) => entry?,
-            None => return Err(PortError::refused(LOOKUP, "the directory does not answer")),
-        };
+        let entry = look_up(&*self.directory, &self.clock, EntryKind::Credential, name).await?;
         let entry = entry.map(CredentialEntry::try_from).transpose();
         entry.map(|entry| entry.map(Arc::new)).map_err(|error| PortError::refused(LOOKUP, error))
     }

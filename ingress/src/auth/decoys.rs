@@ -6,9 +6,8 @@ use shared::directory::DecoyKey;
 use shared::mail::Timestamp;
 use shared::port::{Clock, Directory, EntryKind, PortError, PortResult};
 
-use crate::limits::{CREDENTIAL_AGE_MAX, LOOKUP_TIMEOUT};
-
-const LOOKUP: &str = "the lookup of what an edge's containers share";
+use super::lookup::{LOOKUP, look_up};
+use crate::limits::CREDENTIAL_AGE_MAX;
 
 /// The directory's [`DecoyKey`]. It never changes once it is there, and so is read once.
 pub(super) struct Decoys {
@@ -38,11 +37,8 @@ impl Decoys {
                 return Ok(known.key.clone());
             }
         }
-        let lookup = self.directory.get(EntryKind::Fleet, DecoyKey::NAME);
-        let Some(entry) = self.clock.timeout(LOOKUP_TIMEOUT, lookup).await else {
-            return Err(PortError::refused(LOOKUP, "the directory does not answer"));
-        };
-        let key = entry?.map(DecoyKey::try_from).transpose();
+        let entry = look_up(&*self.directory, &self.clock, EntryKind::Fleet, DecoyKey::NAME).await?;
+        let key = entry.map(DecoyKey::try_from).transpose();
         let key = key.map_err(|error| PortError::refused(LOOKUP, error))?;
         *self.lock() = Known { key: key.clone(), asked: Some(now) };
         Ok(key)

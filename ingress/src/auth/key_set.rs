@@ -72,11 +72,10 @@ impl KeySet {
         let now = self.clock.now();
         if self.lock().wants_more(id, now) {
             let old_is_enough = self.lock().has(id).is_some();
-            let asking = Arc::clone(&self.asking);
-            let turn = match Arc::clone(&asking).try_lock_owned() {
+            let turn = match Arc::clone(&self.asking).try_lock_owned() {
                 Ok(turn) => Some(turn),
                 Err(_) if old_is_enough => None,
-                Err(_) => Some(asking.lock_owned().await),
+                Err(_) => Some(Arc::clone(&self.asking).lock_owned().await),
             };
             if let Some(turn) = turn {
                 self.ask_to_the_end(id, turn).await;

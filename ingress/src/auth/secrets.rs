@@ -31,7 +31,8 @@ pub(super) struct Secrets {
 pub(super) struct Busy;
 
 impl Secrets {
-    /// `key` is the process's own; whoever knows it can tell the names that are not there.
+    /// `key` is the process's own: under it secrets that were right are remembered, and names stand in for what is not there until
+    /// the edge has a [`DecoyKey`].
     pub(super) fn new(key: [u8; 32], clock: Arc<dyn Clock>) -> Self {
         Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),

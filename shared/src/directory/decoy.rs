@@ -8,7 +8,7 @@ use crate::limits::DECOY_KEY_OCTETS;
 use crate::port::{Entry, EntryKind, Ids};
 
 /// The key that all containers of an edge make the salts of unknown names with: were each to use its own, whoever asks two of
-/// them would learn which names are known (RFC 5802 §9). It is made along with the first credential and never changes.
+/// them would learn which names are known. It is made along with a credential or a secret, where there is none yet, and stays.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DecoyKey(pub [u8; DECOY_KEY_OCTETS]);
 

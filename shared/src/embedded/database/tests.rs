@@ -32,14 +32,19 @@ async fn all(database: &Database) -> Vec<i64> {
 
 /// Sends operations while the writer is busy, so that they share one transaction; their answers in their order.
 async fn together(database: &Database, works: Vec<Work>) -> Vec<PortResult<()>> {
-    let open = Arc::new(AtomicBool::new(false));
-    let gate = Arc::clone(&open);
+    let (busy, open) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (at_gate, gate) = (Arc::clone(&busy), Arc::clone(&open));
     database.write_later(WHAT, move |_| {
+        at_gate.store(true, Ordering::Release);
         while !gate.load(Ordering::Acquire) {
             std::thread::yield_now();
         }
         Ok(())
     });
+    // or it would take the gate and only the first of them into one transaction
+    while !busy.load(Ordering::Acquire) {
+        tokio::task::yield_now().await;
+    }
     let writes = works.into_iter().map(|work| database.write(WHAT, work));
     let mut answers = Box::pin(futures::future::join_all(writes));
     // the first poll puts every operation into the channel
