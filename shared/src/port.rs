@@ -16,10 +16,10 @@ mod secrets;
 mod spool;
 
 pub use clock::Clock;
-pub use counters::{Counters, Taken, Window};
+pub use counters::{Counters, Mark, Taken, Window};
 pub use deliveries::{
-    Attempt, Cancel, Claim, DUE_SHARDS, Deliveries, DeliveryState, Held, Next, PendingCursor, RecipientState,
-    RecipientStatus, Record, due_shard,
+    Attempt, Cancel, Claim, DUE_SHARDS, Deliveries, DeliveryState, Held, Next, PendingCursor, Postponed,
+    RecipientState, RecipientStatus, Record, Waiting, due_shard,
 };
 pub use directory::{Directory, Entry, EntryKind};
 pub use error::{PortError, PortResult, chain};

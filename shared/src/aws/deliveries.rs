@@ -13,6 +13,7 @@ mod claims;
 mod due;
 mod holds;
 mod items;
+mod postponements;
 mod records;
 
 use std::collections::HashMap;
@@ -25,7 +26,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::Aws;
 use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{MessageId, Reply, Timestamp};
-use crate::port::{Cancel, Claim, Deliveries, DeliveryState, Held, PendingCursor, PortResult, Record};
+use crate::port::{
+    Cancel, Claim, Deliveries, DeliveryState, Held, PendingCursor, PortResult, Postponed, Record,
+};
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -63,6 +66,10 @@ impl Deliveries for DynamoDeliveries {
 
     async fn hold(&self, held: Vec<Held>) -> PortResult<Vec<PortResult<()>>> {
         Ok(self.hold_all(held).await)
+    }
+
+    async fn postpone(&self, postponed: Vec<Postponed>) -> PortResult<Vec<PortResult<()>>> {
+        Ok(self.postpone_all(postponed).await)
     }
 
     async fn cancel(&self, key: &DeliveryKey, reply: &Reply) -> PortResult<Cancel> {

@@ -1,4 +1,5 @@
-use super::{Cancel, DeliveryState, Held, Next, RecipientState, RecipientStatus, Record};
+use super::{Cancel, DeliveryState, Held, Next, Postponed, RecipientState, RecipientStatus, Record};
+use crate::job::Delivery;
 use crate::limits::ATTEMPTS_MAX;
 use crate::mail::{Mailbox, Reply};
 
@@ -18,6 +19,7 @@ impl DeliveryState {
             accepted_at: delivery.accepted_at,
             expires_at: delivery.expires_at,
             held_until: None,
+            waiting: None,
             recipients,
             attempts: vec![attempt],
             due_at: None,
@@ -29,6 +31,16 @@ impl DeliveryState {
 
     /// The item of a delivery that is held.
     pub fn hold(Held { delivery, until, .. }: Held) -> Self {
+        Self { held_until: Some(until), due_at: Some(until), ..Self::untried(delivery) }
+    }
+
+    /// The item of a delivery whose first attempt is put off.
+    pub fn postpone(Postponed { delivery, waiting, due_at, .. }: Postponed) -> Self {
+        Self { waiting: Some(waiting), due_at: Some(due_at), ..Self::untried(delivery) }
+    }
+
+    /// The item of a delivery that is to be tried.
+    fn untried(delivery: Delivery) -> Self {
         let waiting = |address: &Mailbox| RecipientState {
             address: address.clone(),
             status: RecipientStatus::Deferred,
@@ -45,12 +57,36 @@ impl DeliveryState {
             unsigned: delivery.unsigned.clone(),
             accepted_at: delivery.accepted_at,
             expires_at: delivery.expires_at,
-            held_until: Some(until),
+            held_until: None,
+            waiting: None,
             recipients: delivery.recipients.iter().map(|recipient| waiting(&recipient.address)).collect(),
             attempts: Vec::new(),
-            due_at: Some(until),
+            due_at: None,
             pending: Some(Box::new(delivery)),
         }
+    }
+
+    /// Puts the next attempt off, unless it has been made, was put off as often already, or is not to be made; tells whether that
+    /// changes the item.
+    pub fn put_off(&mut self, postponed: Postponed) -> bool {
+        let Postponed { delivery, waiting, due_at, .. } = postponed;
+        let made = self.attempts.iter().any(|attempt| attempt.number >= delivery.attempt);
+        let turn = |delivery: &Delivery| (delivery.attempt, delivery.postponed);
+        let open = self.pending.as_deref().is_some_and(|pending| turn(pending) < turn(&delivery));
+        if made || !open {
+            return false;
+        }
+        self.set_next(Next::Due { at: due_at, delivery: Box::new(delivery) });
+        self.waiting = self.pending.is_some().then_some(waiting);
+        true
+    }
+
+    /// Whether `delivery` is a turn that has passed: its attempt or a later one is on record, or it was put off since.
+    pub fn has_passed(&self, delivery: &Delivery) -> bool {
+        let put_off = self.pending.as_deref().is_some_and(|pending| {
+            pending.attempt == delivery.attempt && pending.postponed > delivery.postponed
+        });
+        put_off || self.attempts.iter().any(|attempt| attempt.number >= delivery.attempt)
     }
 
     /// Whether it is held still. A lease moves the due time away from the release, and nothing moves it back.
@@ -100,6 +136,7 @@ impl DeliveryState {
     }
 
     fn set_next(&mut self, next: Next) {
+        self.waiting = None;
         (self.due_at, self.pending) = match next {
             Next::Settled => (None, None),
             Next::Due { at, delivery } => (Some(at), Some(delivery)),
@@ -117,7 +154,7 @@ impl DeliveryState {
         };
         pending.recipients.retain(|recipient| !is_settled(&recipient.address));
         if pending.recipients.is_empty() {
-            (self.due_at, self.pending) = (None, None);
+            (self.due_at, self.pending, self.waiting) = (None, None, None);
         }
     }
 }

@@ -3,6 +3,7 @@
 mod claims;
 mod due;
 mod holds;
+mod postponements;
 mod records;
 
 use std::collections::BTreeMap;
@@ -43,6 +44,11 @@ pub async fn deliveries_suite(fixture: &dyn Fixture<dyn Deliveries>) {
     holds::a_cancelled_delivery_is_never_due(fixture).await;
     holds::what_is_released_cannot_be_cancelled(fixture).await;
     holds::of_a_cancel_and_a_lease_that_race_one_wins(fixture).await;
+    postponements::what_is_put_off_is_due_at_its_time_and_says_why(fixture).await;
+    postponements::an_attempt_that_was_made_is_not_put_off(fixture).await;
+    postponements::the_later_of_two_postponements_stays(fixture).await;
+    postponements::a_record_ends_the_wait(fixture).await;
+    postponements::what_is_released_from_a_hold_can_be_put_off(fixture).await;
     due::state_outlives_its_handles(fixture).await;
 }
 
@@ -68,6 +74,7 @@ pub async fn deliveries_under_faults(fixture: &dyn Fixture<dyn Deliveries>, seed
         records_hold(&*faulty, &*b).await;
         claims_hold(&*faulty, &*b).await;
         holds::holds_hold(&*faulty, &*b).await;
+        postponements::postponements_hold(&*faulty, &*b).await;
     }
     assert!(faults.failed() > 0, "the seed draws no fault at all");
 }

@@ -82,6 +82,7 @@ pub fn delivery(to: &[&str]) -> Delivery {
         accepted_at: NOW,
         expires_at: NOW + Duration::from_secs(5 * 86_400),
         notices: Default::default(),
+        postponed: 0,
     }
 }
 

@@ -113,6 +113,7 @@ fn delivery(prepared: &Prepared, part: u16, recipients: Vec<Recipient>, expires_
         accepted_at: message.received_at,
         expires_at,
         notices: Notices::default(),
+        postponed: 0,
     }
 }
 

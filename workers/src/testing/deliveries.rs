@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use shared::job::{Delivery, DeliveryKey};
 use shared::mail::{MessageId, Reply, Timestamp};
 use shared::port::{
-    Cancel, Claim, Deliveries, DeliveryState, Held, Next, PendingCursor, PortError, PortResult,
+    Cancel, Claim, Deliveries, DeliveryState, Held, Next, PendingCursor, PortError, PortResult, Postponed,
     RecipientState, Record, due_shard,
 };
 
@@ -71,6 +71,7 @@ impl FakeDeliveries {
             item.attempts.push(attempt);
         }
         if number >= latest {
+            item.waiting = None;
             (item.due_at, item.pending) = match next {
                 Next::Settled => (None, None),
                 Next::Due { at, delivery } => (Some(at), Some(delivery)),
@@ -97,6 +98,7 @@ fn new_item(delivery: &Delivery) -> DeliveryState {
         accepted_at: delivery.accepted_at,
         expires_at: delivery.expires_at,
         held_until: None,
+        waiting: None,
         recipients: delivery.recipients.iter().map(|r| waiting(r.address.clone())).collect(),
         attempts: Vec::new(),
         due_at: None,
@@ -176,6 +178,23 @@ impl Deliveries for FakeDeliveries {
                 Ok(())
             })
             .collect())
+    }
+
+    async fn postpone(&self, postponed: Vec<Postponed>) -> PortResult<Vec<PortResult<()>>> {
+        self.gate.cross().await;
+        let results = {
+            let mut items = self.items.lock().unwrap();
+            let write = |one: Postponed| {
+                match items.get_mut(&one.delivery.key) {
+                    Some(item) => drop(item.put_off(one)),
+                    None => drop(items.insert(one.delivery.key.clone(), DeliveryState::postpone(one))),
+                }
+                Ok(())
+            };
+            postponed.into_iter().map(write).collect()
+        };
+        self.gate.cross().await;
+        Ok(results)
     }
 
     async fn cancel(&self, key: &DeliveryKey, reply: &Reply) -> PortResult<Cancel> {

@@ -196,5 +196,6 @@ pub(crate) fn delivery(domain: &str, names: &[&str]) -> Delivery {
         accepted_at: START,
         expires_at: START + Duration::from_secs(5 * 24 * 3600),
         notices: Default::default(),
+        postponed: 0,
     }
 }

@@ -143,6 +143,7 @@ impl World {
             accepted_at: Timestamp::from_millis(0),
             expires_at: Timestamp::from_millis(1),
             notices: Default::default(),
+            postponed: 0,
         }
     }
 
