@@ -2,6 +2,7 @@
 
 mod credential;
 mod recipient;
+mod shaping;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use crate::settings::Role;
 
 pub(crate) use credential::{CredentialAction, CredentialArgs, CredentialName, NewCredential};
 pub(crate) use recipient::{RecipientAction, RecipientArgs, RecipientNames};
+pub(crate) use shaping::{ShapingAction, ShapingArgs};
 
 /// Where data lies unless something else is said.
 pub(crate) const DATA: &str = "./.spoolway";
@@ -49,6 +51,8 @@ pub(crate) enum Command {
     Credential(CredentialArgs),
     /// Say whom mail from anybody is taken for.
     Recipient(RecipientArgs),
+    /// Tell how much goes to a destination at a time, and why mail waits.
+    Shaping(ShapingArgs),
     /// Submit a file over SMTP.
     Send(Send),
 }

@@ -21,8 +21,8 @@ use crate::limits::{DRAIN_TIME, INGRESS_HEAD_START};
 use crate::settings::{Role, Settings};
 
 pub(crate) use function::serve as serve_function;
-pub(crate) use join::{check_stores, generate_key, open_stores, set_up_stores, tls};
-pub(crate) use needs::{CANCEL, DIRECTORY, DOMAIN, QUEUE, TRACE, needs};
+pub(crate) use join::{check_stores, generate_key, open_stores, set_up_stores, tls, whereto};
+pub(crate) use needs::{CANCEL, DIRECTORY, DOMAIN, QUEUE, SHAPING, TRACE, needs};
 
 /// The stores of an edge, open.
 pub(crate) struct Stores {

@@ -1,4 +1,4 @@
-//! The `spoolway` command: `dev`, `serve`, `trace`, `queue`, `cancel`, `domain`, `credential`, `recipient`, `send`; and `bootstrap`, its stages as Lambda functions.
+//! The `spoolway` command: `dev`, `serve`, `trace`, `queue`, `cancel`, `domain`, `credential`, `recipient`, `shaping`, `send`; and `bootstrap`, its stages as Lambda functions.
 //!
 //! Each command is a function from what it needs (ports, settings, a stream) to what it writes. Only this file reads the process: its
 //! arguments, its environment, its terminal. Only [`edge`] joins the parts.
@@ -22,6 +22,7 @@ mod screen;
 mod send;
 mod serve;
 mod settings;
+mod shaping;
 mod signal;
 mod trace;
 
@@ -40,6 +41,7 @@ use shared::telemetry::{LogFormat, LogGuard, LogSettings};
 
 use args::{
     Cli, Command, CredentialAction, CredentialName, DomainAction, Place, RecipientAction, RecipientNames,
+    ShapingAction,
 };
 use edge::Stores;
 use exit::{Exit, Failure, Outcome};
@@ -123,6 +125,7 @@ fn run(command: Command) -> Outcome {
         Command::Domain(args) => run_domain(args.action, screen, out),
         Command::Credential(args) => run_credential(args.action, screen, out),
         Command::Recipient(args) => run_recipient(args.action, screen, out),
+        Command::Shaping(args) => run_shaping(args.action, screen, out),
         Command::Send(args) => {
             let content = read_content(&args.file)?;
             let submission = send::Submission { from: args.from, to: args.to, content };
@@ -197,6 +200,22 @@ fn run_credential(action: CredentialAction, screen: Screen, out: &mut dyn Write)
                 credential::remove(&ports(stores), &name, json, out).await
             })
         }
+    }
+}
+
+fn run_shaping(action: ShapingAction, screen: Screen, out: &mut dyn Write) -> Outcome {
+    match action {
+        ShapingAction::Explain { domain, tenant, place, json } => {
+            let needs = Needs::of(edge::SHAPING);
+            let settings = settings_of(&place, needs)?;
+            beside_edge(&place, needs, |stores| async move {
+                let (route, site, shaper) = edge::whereto(&settings, &stores, &domain).await?;
+                let asked = shaping::Asked { domain, tenant, route, site };
+                let ports = shaping::Ports { shaper, deliveries: stores.deliveries, now: stores.clock.now() };
+                shaping::explain(&ports, &asked, json, screen, out).await
+            })
+        }
+        ShapingAction::Check { file, json } => shaping::check(&file, json, out),
     }
 }
 

@@ -48,7 +48,12 @@ pub(crate) fn check_tls(
 }
 
 /// The failure that lists `mistakes`; with `json`, they are written to `out` instead.
-fn refuse(config: Option<&Path>, mistakes: &[Mistake], json: bool, out: &mut dyn Write) -> Outcome<Failure> {
+pub(crate) fn refuse(
+    config: Option<&Path>,
+    mistakes: &[Mistake],
+    json: bool,
+    out: &mut dyn Write,
+) -> Outcome<Failure> {
     if json {
         write_json(out, &Check::of(mistakes))?;
         return Ok(Failure::new(Exit::Config, ""));

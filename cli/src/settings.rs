@@ -58,6 +58,8 @@ pub(crate) struct Settings {
     /// Name servers; the system's own where there are none.
     pub(crate) dns_servers: Vec<SocketAddr>,
     pub(crate) deliver: Deliver,
+    /// The operator's own rules of shaping.
+    pub(crate) shaping_rules: Option<PathBuf>,
     /// Where metrics and health are told.
     pub(crate) http: Option<SocketAddr>,
     pub(crate) log: Log,
@@ -266,6 +268,7 @@ impl Settings {
             stores: Stores::default(),
             dns_servers: Vec::new(),
             deliver: Deliver::default(),
+            shaping_rules: None,
             http: None,
             log: Log::default(),
         }

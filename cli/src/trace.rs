@@ -101,9 +101,21 @@ struct DeliveryStory {
     /// When its message was released, or will be.
     #[serde(with = "rfc3339::option")]
     held_until: Option<Timestamp>,
+    /// What the next attempt waits for, where it was put off.
+    waiting: Option<WaitingStory>,
     /// Whether it is held still.
     #[serde(skip)]
     held: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct WaitingStory {
+    reason: String,
+    text: String,
+    #[serde(with = "rfc3339")]
+    until: Timestamp,
+    /// How often the attempt was put off.
+    times: u32,
 }
 
 #[derive(Debug, Serialize)]
@@ -295,6 +307,12 @@ impl From<&DeliveryState> for DeliveryStory {
             next_attempt_by: state.due_at,
             expires_at: state.expires_at,
             held_until: state.held_until,
+            waiting: state.waiting.as_ref().map(|waiting| WaitingStory {
+                reason: waiting.reason.clone(),
+                text: waiting.text.clone(),
+                until: waiting.until,
+                times: state.pending.as_ref().map_or(0, |pending| pending.postponed),
+            }),
             held: state.is_held(),
         }
     }

@@ -3,6 +3,7 @@
 mod client;
 pub mod lambda;
 pub mod prepare;
+pub mod shaping;
 
 use std::time::Duration;
 

@@ -3,6 +3,7 @@
 mod deliveries;
 mod gate;
 mod queue;
+mod shaping;
 mod spool;
 mod time;
 mod transport;
@@ -11,6 +12,7 @@ mod world;
 pub(crate) use deliveries::{FakeDeliveries, Fault};
 pub(crate) use gate::Gate;
 pub(crate) use queue::FakeQueue;
+pub(crate) use shaping::FakeCounters;
 pub(crate) use spool::FakeSpool;
 pub(crate) use time::{drive, idle};
 pub(crate) use transport::FakeTransport;

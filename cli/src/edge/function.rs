@@ -40,11 +40,14 @@ fn prepare(settings: &Settings, stores: &Stores) -> Batches {
 
 /// A worker for each invocation, which heeds the ending of that. What is dear to make is made once.
 fn deliver(settings: &Settings, stores: &Stores) -> Outcome<Batches> {
-    let transports = join::transports(settings, stores, &join::resolver(settings)?);
+    let shaper = join::shaper(settings, stores)?;
+    let transports =
+        join::transports(settings, stores, &join::resolver(settings)?).shaped_by(Arc::clone(&shaper));
     let (settings, worker) = (join::deliver_settings(settings)?, join::deliver_ports(stores));
     Ok(Batches::new(ports(&stores.outbound, stores), move |ending| {
         let transports = Arc::new(transports.clone().cut_by(ending.cut.clone()));
-        Arc::new(Deliver::new(settings.clone(), worker.clone(), transports).drained_by(ending.drain.clone()))
+        let stage = Deliver::new(settings.clone(), worker.clone(), transports);
+        Arc::new(stage.shaped_by(Arc::clone(&shaper)).drained_by(ending.drain.clone()))
     }))
 }
 

@@ -8,12 +8,15 @@ use ingress::tls::TlsProblem;
 use ingress::{Server, Tls};
 use shared::config::Mistake;
 use shared::dns::{Dns, DnsSettings};
+use shared::mail::Domain;
 use shared::port::{Clock, KeyAlgorithm, Resolver, SigningKey, chain};
 use shared::system::{SystemClock, SystemIds};
 use shared::wire::{self, Needs, SecretUrls, StoreUrls, WireError};
 use tokio_util::sync::CancellationToken;
+use workers::deliver::shaping::{LiveRules, Shaper, ShaperPorts};
 use workers::deliver::{
-    Deliver, DeliverPorts, DeliverSettings, Route, Routes, TransportPorts, TransportSettings, Transports,
+    Deliver, DeliverPorts, DeliverSettings, Route, Routes, Site, Transport as _, TransportPorts,
+    TransportSettings, Transports,
 };
 use workers::poll::{PollSettings, Poller};
 use workers::prepare::{Prepare, PreparePorts, PrepareSettings};
@@ -223,14 +226,55 @@ fn poll_prepare(settings: &Settings, stores: &Stores) -> Part {
 }
 
 fn poll_deliver(settings: &Settings, stores: &Stores, resolver: &Arc<dyn Resolver>) -> Outcome<Part> {
-    let transports = Arc::new(transports(settings, stores, resolver));
+    let shaper = shaper(settings, stores)?;
+    let transports = Arc::new(transports(settings, stores, resolver).shaped_by(Arc::clone(&shaper)));
+    let hangups = settings.shaping_rules.is_some().then(Hangups::listen).transpose()?;
     let (settings, ports) = (deliver_settings(settings)?, deliver_ports(stores));
     let (outbound, clock, ids) =
         (Arc::clone(&stores.outbound), Arc::clone(&stores.clock), Arc::clone(&stores.ids));
     Ok(part(move |drain: CancellationToken| {
         let stage = Deliver::new(settings, ports, transports).drained_by(drain.clone());
-        Poller::new(outbound, Arc::new(stage), clock, ids, PollSettings::default()).run(drain)
+        let stage = Arc::new(stage.shaped_by(Arc::clone(&shaper)));
+        async move {
+            let ended = drain.child_token();
+            let poll = async {
+                Poller::new(outbound, stage, clock, ids, PollSettings::default()).run(drain).await;
+                ended.cancel();
+            };
+            let watch = async {
+                if let Some(hangups) = hangups {
+                    tokio::join!(shaper.watch(ended.clone()), hangups.watch(&ended, || shaper.reload()));
+                }
+            };
+            tokio::join!(poll, watch);
+        }
     }))
+}
+
+/// What admits mail to sites, with the operator's rules.
+pub(super) fn shaper(settings: &Settings, stores: &Stores) -> Outcome<Arc<Shaper>> {
+    let rules = LiveRules::load(settings.shaping_rules.clone())
+        .map_err(|mistakes| Failure::new(Exit::Config, crate::serve::list("shaping.rules", &mistakes)))?;
+    let ports = ShaperPorts {
+        counters: Arc::clone(&stores.counters),
+        deliveries: Arc::clone(&stores.deliveries),
+        clock: Arc::clone(&stores.clock),
+        ids: Arc::clone(&stores.ids),
+    };
+    Ok(Arc::new(Shaper::new(rules, ports)))
+}
+
+/// By which route mail for `domain` leaves, to which site where there is one, and what admits it there.
+pub(crate) async fn whereto(
+    settings: &Settings,
+    stores: &Stores,
+    domain: &Domain,
+) -> Outcome<(String, Option<Site>, Arc<Shaper>)> {
+    let shaper = shaper(settings, stores)?;
+    let transports = transports(settings, stores, &resolver(settings)?);
+    let routes = deliver_settings(settings)?.routes;
+    let rule = routes.find(domain);
+    Ok((rule.route.to_string(), transports.site(rule, domain).await, shaper))
 }
 
 fn part<F: Future<Output = ()> + Send + 'static>(

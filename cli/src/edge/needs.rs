@@ -11,6 +11,8 @@ pub(crate) const TRACE: &[Store] = &[Store::Spool, Store::State];
 pub(crate) const QUEUE: &[Store] = &[Store::QueueInbound, Store::QueueOutbound, Store::State];
 /// What `cancel` looks at; it writes the state.
 pub(crate) const CANCEL: &[Store] = TRACE;
+/// What `shaping explain` looks at.
+pub(crate) const SHAPING: &[Store] = &[Store::State, Store::Counters];
 /// What `domain` looks at and writes.
 pub(crate) const DOMAIN: &[Store] = &[Store::Directory, Store::Keys];
 
@@ -41,7 +43,14 @@ fn of_role(role: Role, settings: &Settings, reader: Reader) -> Needs {
             Store::Directory,
             Store::Keys,
         ]),
-        Role::Deliver => Needs::of(&[Store::Spool, Store::QueueInbound, Store::QueueOutbound, Store::State]),
+        // what it sends to a site is counted over all workers
+        Role::Deliver => Needs::of(&[
+            Store::Spool,
+            Store::QueueInbound,
+            Store::QueueOutbound,
+            Store::State,
+            Store::Counters,
+        ]),
         Role::Sweep => {
             let sweep = Needs::of(&[Store::QueueOutbound, Store::State]);
             let packs = Needs::of(&[Store::Spool]);
@@ -89,7 +98,10 @@ mod tests {
             of(&[Role::Prepare], None),
             ["spool", "queue_inbound", "queue_outbound", "state", "directory", "keys"]
         );
-        assert_eq!(of(&[Role::Deliver], None), ["spool", "queue_inbound", "queue_outbound", "state"]);
+        assert_eq!(
+            of(&[Role::Deliver], None),
+            ["spool", "queue_inbound", "queue_outbound", "state", "counters"]
+        );
         assert_eq!(of(&[Role::Sweep], None), ["spool", "queue_outbound", "state"]);
         assert_eq!(of(&Role::ALL, None).len(), Store::ALL.len());
     }

@@ -59,6 +59,7 @@ fn settings(root: &mut Section<'_>, reader: Reader) -> Settings {
         stores,
         dns_servers: root.section("dns", |dns| dns.list("servers", default.dns_servers)),
         deliver: root.section("deliver", deliver),
+        shaping_rules: root.section("shaping", |shaping| shaping.optional("rules")),
         http: root.section("http", |http| http.optional("address")),
         log: root.section("log", log),
         roles,

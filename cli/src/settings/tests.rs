@@ -34,6 +34,7 @@ fn the_example_lists_every_key_with_its_default() {
     // where there is no default, the example shows what could be written
     settings.retry.domains.clear();
     settings.relay_domains.clear();
+    settings.shaping_rules = None;
     let certificates = settings.tls.take().unwrap().certificates;
     assert_eq!(certificates.len(), 2);
     settings.listeners.iter_mut().for_each(|listener| listener.tls = ListenerTls::Off);

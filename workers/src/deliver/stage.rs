@@ -3,6 +3,7 @@
 mod claims;
 mod groups;
 mod recorder;
+mod shaped;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 use self::claims::Todo;
 use self::groups::{Group, Groups};
 use self::recorder::Recorded;
+use self::shaped::Sites;
 use super::permits::Permits;
+use super::shaping::Shaper;
 use super::{RetrySettings, Route, Routes, Transport, Tried};
 use crate::limits::{CONNECTIONS_MAX, FAILED_PAUSE, HELD_PAUSE, LEASE, RECORDS_MAX, RETAIN};
 use crate::{Stage, Verdict};
@@ -80,6 +83,7 @@ pub struct Deliver {
     ports: DeliverPorts,
     transport: Arc<dyn Transport>,
     connections: Permits,
+    shaper: Option<Arc<Shaper>>,
     drain: CancellationToken,
 }
 
@@ -89,13 +93,25 @@ struct Run {
     holder: String,
     /// Cancelled where no further message is to be begun: at a drain, or when the claim was lost. See `record_all`.
     stop: CancellationToken,
+    /// Whether each delivery has a claim of its own.
+    own_claims: bool,
+    /// The sites of its destinations, as far as they are known.
+    sites: Sites,
 }
 
 impl Deliver {
     /// A stage that sends by `transport`.
     pub fn new(settings: DeliverSettings, ports: DeliverPorts, transport: Arc<dyn Transport>) -> Self {
         let connections = Permits::new(settings.connections.max(1));
-        Self { settings, ports, transport, connections, drain: CancellationToken::new() }
+        let drain = CancellationToken::new();
+        Self { settings, ports, transport, connections, shaper: None, drain }
+    }
+
+    /// Deliveries are tried when `shaper` admits them, and put off until then.
+    #[must_use]
+    pub fn shaped_by(mut self, shaper: Arc<Shaper>) -> Self {
+        self.shaper = Some(shaper);
+        self
     }
 
     /// Once `drain` is cancelled, messages under way are finished, and those not begun go back to the queue.
@@ -105,18 +121,21 @@ impl Deliver {
         self
     }
 
-    async fn work(&self, run: &Run, job: DeliverJob, again: bool) -> Verdict {
+    async fn work(&self, run: &mut Run, job: DeliverJob, again: bool) -> Verdict {
         let Ok(todo) = self.todo(run, job, again).await else {
             self.abandon(run, &[]).await;
             return Verdict::Again { after: FAILED_PAUSE };
         };
         let Todo { deliveries, claimed, others_until, failed } = todo;
         let expected = deliveries.len();
+        run.own_claims = !claimed.is_empty();
+        let run = &*run;
         let work = async {
             let (tried_to, tried) = mpsc::channel(RECORDS_MAX);
             let (groups, loads) = Groups::new(&self.settings.routes, deliveries);
             let sending = self.send(run, &groups, loads, tried_to);
-            tokio::join!(sending, self.record_all(run, tried, !claimed.is_empty())).1
+            let (put_off, recorded) = tokio::join!(sending, self.record_all(run, tried, run.own_claims));
+            recorded.and(put_off)
         };
         let recorded = tokio::select! {
             biased;
@@ -144,13 +163,39 @@ impl Deliver {
         Verdict::Again { after }
     }
 
-    /// Hands each group to the transport, as many at a time as there are connections to have, the most urgent first.
-    async fn send(&self, run: &Run, groups: &Groups<'_>, loads: Vec<Vec<Delivery>>, tried: Sender<Tried>) {
+    /// Hands each group to the transport, as many at a time as there are connections to have, the most urgent first. Tells what was put
+    /// off.
+    async fn send(
+        &self,
+        run: &Run,
+        groups: &Groups<'_>,
+        loads: Vec<Vec<Delivery>>,
+        tried: Sender<Tried>,
+    ) -> Recorded {
         let sending = groups.iter().zip(loads).map(|(group, load)| self.send_group(run, group, load, &tried));
-        sending.collect::<FuturesUnordered<_>>().collect::<()>().await;
+        let sending = sending.collect::<FuturesUnordered<_>>();
+        sending.fold(Recorded::default(), |all, one| std::future::ready(all.and(one))).await
     }
 
-    async fn send_group(&self, run: &Run, group: &Group<'_>, load: Vec<Delivery>, tried: &Sender<Tried>) {
+    async fn send_group(
+        &self,
+        run: &Run,
+        group: &Group<'_>,
+        load: Vec<Delivery>,
+        tried: &Sender<Tried>,
+    ) -> Recorded {
+        if let Some(shaper) = &self.shaper
+            && let Some((domain, site)) = self.site(run, group, &load).await
+        {
+            // a future of many layers: on the heap, so that whoever waits for it stays small
+            return Box::pin(self.send_shaped(run, group, (&domain, &site), shaper, load, tried)).await;
+        }
+        self.attempt(run, group, load, tried).await;
+        Recorded::default()
+    }
+
+    /// Tries `load` as soon as there is a connection to have.
+    async fn attempt(&self, run: &Run, group: &Group<'_>, load: Vec<Delivery>, tried: &Sender<Tried>) {
         let _permit = tokio::select! {
             biased;
             () = run.stop.cancelled() => return,
@@ -181,14 +226,16 @@ impl Stage for Deliver {
                 return Verdict::Again { after: FAILED_PAUSE };
             }
         };
-        let run = Run {
+        let mut run = Run {
             job: job.id.as_str().to_owned(),
             // two runs in one process are two holders: a queue may deliver a job twice
             holder: format!("{} {:016x}", self.settings.holder, self.ports.ids.random()),
             stop: self.drain.child_token(),
+            own_claims: false,
+            sites: Sites::default(),
         };
         match self.claim(&run.job, &run.holder).await {
-            Ok(Claim::Taken { again }) => self.work(&run, job, again).await,
+            Ok(Claim::Taken { again }) => self.work(&mut run, job, again).await,
             Ok(Claim::Held { until }) => Verdict::Again { after: self.until(until) },
             Ok(Claim::Finished) => Verdict::Done,
             Err(cause) => {

@@ -2,13 +2,20 @@
 
 use async_trait::async_trait;
 use shared::job::Delivery;
+use shared::mail::Domain;
 use tokio::sync::mpsc::Sender;
 
-use super::{Rule, Tried};
+use super::{Rule, Site, Tried};
 
 /// What carries mail out of the edge.
 #[async_trait]
 pub trait Transport: Send + Sync {
+    /// The site that mail for `domain` is taken to by the route of `rule`; `None` where there is none, or it cannot be told now.
+    async fn site(&self, rule: Rule<'_>, domain: &Domain) -> Option<Site> {
+        let _ = (rule, domain);
+        None
+    }
+
     /// Makes one attempt at each of `deliveries`, one after the other, and hands each to `tried` exactly once, as
     /// soon as its outcome is known. A place in `tried` is reserved before an attempt begins: once `tried` is closed none begins,
     /// those under way are finished and handed over, and somebody else makes the others. All leave by the route of `rule`; for

@@ -1,5 +1,6 @@
 //! The transports: deliveries and a route in, what each recipient's server said out.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use async_trait::async_trait;
 use rustls::pki_types::CertificateDer;
 use shared::job::Delivery;
 use shared::mail::{ByMode, Domain, Reply, Timestamp};
-use shared::port::{Clock, Ids, Resolver, Spool};
+use shared::port::{Answer, Clock, Ids, Resolver, Spool};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -16,9 +17,10 @@ use super::inbox::Inbox;
 use super::mx::Targets;
 use super::outcome::Failure;
 use super::pending::{Pending, Reporter};
+use super::shaping::{Place, Shaper, Source};
 use super::smtp::tls::{Assurance, Tls};
 use super::smtp::{self, Desk, Packs};
-use super::{ClientLimits, Outcome, Route, Rule, Transport, Tried};
+use super::{ClientLimits, Outcome, Route, Rule, Site, Transport, Tried};
 
 /// How the transports behave.
 #[derive(Debug, Clone)]
@@ -80,6 +82,7 @@ pub struct Transports {
     ports: TransportPorts,
     tls: Tls,
     inbox: Option<Arc<Inbox>>,
+    shaper: Option<Arc<Shaper>>,
     cut: CancellationToken,
 }
 
@@ -89,7 +92,14 @@ impl Transports {
         let inbox = settings.inbox.clone().map(|folder| Arc::new(Inbox::new(folder)));
         let tls = Tls::new(settings.trust.clone());
         let (settings, cut) = (Arc::new(settings), CancellationToken::new());
-        Self { settings, ports, tls, inbox, cut }
+        Self { settings, ports, tls, inbox, shaper: None, cut }
+    }
+
+    /// The bounds of one connection and of one transaction are those of `shaper`, where they are narrower.
+    #[must_use]
+    pub fn shaped_by(mut self, shaper: Arc<Shaper>) -> Self {
+        self.shaper = Some(shaper);
+        self
     }
 
     /// Once `cut` is cancelled, no server is waited for any more: each has taken too long, and what was under way comes to what it
@@ -103,6 +113,13 @@ impl Transports {
 
 #[async_trait]
 impl Transport for Transports {
+    async fn site(&self, rule: Rule<'_>, domain: &Domain) -> Option<Site> {
+        match rule.route {
+            Route::Mx => self.mx_site(domain).await,
+            Route::SmartHost { .. } | Route::Inbox | Route::Discard => Site::of_route(rule.route),
+        }
+    }
+
     async fn attempt(&self, rule: Rule<'_>, deliveries: Vec<Delivery>, tried: &mpsc::Sender<Tried>) {
         let Some(domain) = deliveries.first().map(|delivery| delivery.key.domain.clone()) else { return };
         let clock = self.ports.clock.as_ref();
@@ -122,9 +139,10 @@ impl Transport for Transports {
                 // REQUIRETLS is of a message, and TLS of a session
                 let (required, plain): (VecDeque<_>, VecDeque<_>) =
                     queue.into_iter().partition(|pending| pending.delivery.options.require_tls);
+                let settings = self.shaped_settings(rule, &domain).await;
                 for (assurance, queue) in [(Assurance::Required, required), (Assurance::Opportunistic, plain)]
                 {
-                    self.send(rule.route, &domain, assurance, queue, &mut desk).await;
+                    self.send(&settings, (rule.route, &domain), assurance, queue, &mut desk).await;
                 }
             }
             Route::Inbox => self.keep(queue, &mut desk).await,
@@ -140,11 +158,46 @@ fn is_late(delivery: &Delivery, now: Timestamp) -> bool {
 }
 
 impl Transports {
+    /// The hosts that the MX records of `domain` name, or it itself where there are none (RFC 5321 §5.1).
+    async fn mx_site(&self, domain: &Domain) -> Option<Site> {
+        if let Some(ip) = domain.literal() {
+            return Some(Site::of_mx_hosts([ip.to_string()]));
+        }
+        let Answer { records, .. } = self.ports.resolver.mx(domain.as_str()).await.ok()?;
+        if records.is_empty() {
+            return Some(Site::of_mx_hosts([domain.as_str()]));
+        }
+        // a null MX is no host (RFC 7505)
+        let hosts: Vec<&str> = records.iter().map(|record| record.exchange.as_str()).collect();
+        hosts.iter().all(|host| !host.is_empty()).then(|| Site::of_mx_hosts(hosts))
+    }
+
+    /// The settings, with the bounds that shaping has for the site.
+    async fn shaped_settings(&self, rule: Rule<'_>, domain: &Domain) -> Cow<'_, TransportSettings> {
+        let Some(shaper) = &self.shaper else { return Cow::Borrowed(&self.settings) };
+        let Some(site) = self.site(rule, domain).await else { return Cow::Borrowed(&self.settings) };
+        let shape = shaper.shape(&Place { domain, site: &site, source: &Source::default() }, None);
+        let narrower = |own: usize, applied: Option<super::shaping::Applied<u32>>| {
+            let applied = applied.and_then(|applied| usize::try_from(applied.value).ok());
+            applied.map_or(own, |applied| own.min(applied))
+        };
+        let own = &self.settings.limits;
+        let limits = ClientLimits {
+            messages_per_connection: narrower(own.messages_per_connection, shape.messages_per_connection),
+            recipients_per_transaction: narrower(own.recipients_per_transaction, shape.recipients),
+            ..own.clone()
+        };
+        if limits == *own {
+            return Cow::Borrowed(&self.settings);
+        }
+        Cow::Owned(TransportSettings { limits, ..(*self.settings).clone() })
+    }
+
     /// Takes `queue` to the hosts of `domain`, or to the smart host.
     async fn send<'a>(
         &self,
-        route: &Route,
-        domain: &Domain,
+        settings: &TransportSettings,
+        (route, domain): (&Route, &Domain),
         assurance: Assurance,
         queue: VecDeque<Pending<'a>>,
         desk: &mut Desk<'a>,
@@ -153,11 +206,9 @@ impl Transports {
             return;
         }
         let targets = match route {
-            Route::SmartHost { host, port } => {
-                Ok(Targets::of_smart_host(&self.settings, &self.ports, host, *port))
-            }
+            Route::SmartHost { host, port } => Ok(Targets::of_smart_host(settings, &self.ports, host, *port)),
             Route::Mx | Route::Inbox | Route::Discard => {
-                Targets::of_domain(&self.settings, &self.ports, domain).await
+                Targets::of_domain(settings, &self.ports, domain).await
             }
         };
         match targets {
@@ -167,7 +218,7 @@ impl Transports {
             }
             // a future of many layers: on the heap, so that whoever waits for it stays small
             Ok(targets) => {
-                Box::pin(smtp::deliver(&self.settings, (&self.tls, assurance), targets, queue, desk)).await;
+                Box::pin(smtp::deliver(settings, (&self.tls, assurance), targets, queue, desk)).await;
             }
             Err(failure) => desk.reporter.fail(queue, &failure, None).await,
         }

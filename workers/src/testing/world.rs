@@ -9,7 +9,8 @@ use shared::port::{Clock, RecipientStatus};
 use shared::testkit::{ManualClock, SeededIds};
 use tokio_util::sync::CancellationToken;
 
-use super::{FakeDeliveries, FakeQueue, FakeSpool, FakeTransport, Gate, drive};
+use super::{FakeCounters, FakeDeliveries, FakeQueue, FakeSpool, FakeTransport, Gate, drive};
+use crate::deliver::shaping::{LiveRules, Rules, Shaper, ShaperPorts};
 use crate::deliver::{Deliver, DeliverPorts, DeliverSettings, Route, Routes};
 use crate::sweep::{Sweep, SweepPorts, SweepSettings};
 use crate::{Stage, Verdict};
@@ -27,6 +28,9 @@ pub(crate) struct World {
     pub(crate) spool: Arc<FakeSpool>,
     pub(crate) deliveries: Arc<FakeDeliveries>,
     pub(crate) transport: Arc<FakeTransport>,
+    pub(crate) counters: Arc<FakeCounters>,
+    /// The rules of shaping, where there is any.
+    pub(crate) rules: Option<String>,
     pub(crate) drain: CancellationToken,
     pub(crate) workers: AtomicU64,
 }
@@ -41,6 +45,8 @@ impl World {
             inbound: Arc::new(FakeQueue::new(gate.clone(), time.clone())),
             outbound: Arc::new(FakeQueue::new(gate.clone(), time.clone())),
             spool: Arc::new(FakeSpool::new(gate.clone(), time.clone())),
+            counters: Arc::new(FakeCounters::new(gate.clone())),
+            rules: None,
             transport: Arc::new(FakeTransport::new(gate.clone(), time, deliveries.clone())),
             deliveries,
             gate,
@@ -78,7 +84,30 @@ impl World {
             clock: self.clock.clone(),
             ids: Arc::new(SeededIds::new(seed)),
         };
-        Deliver::new(settings, ports, self.transport.clone()).drained_by(self.drain.clone())
+        let shaper = self.rules.is_some().then(|| self.shaper(seed));
+        let worker = Deliver::new(settings, ports, self.transport.clone()).drained_by(self.drain.clone());
+        match shaper {
+            Some(shaper) => worker.shaped_by(shaper),
+            None => worker,
+        }
+    }
+
+    /// What a worker shapes its mail by.
+    fn shaper(&self, seed: u64) -> Arc<Shaper> {
+        let rules = self.rules.as_ref().map(|rules| format!("built_in = false\n{rules}"));
+        let ports = ShaperPorts {
+            counters: self.counters.clone(),
+            deliveries: self.deliveries.clone(),
+            clock: self.clock.clone(),
+            ids: Arc::new(SeededIds::new(seed)),
+        };
+        let rules = Rules::read(rules.as_deref()).expect("the rules of a test are good");
+        Arc::new(Shaper::new(LiveRules::fixed(rules), ports))
+    }
+
+    /// A world in which mail is shaped by these rules.
+    pub(crate) fn shaped(rules: &str) -> Self {
+        Self { rules: Some(rules.to_owned()), ..Self::new() }
     }
 
     pub(crate) fn sweep(&self, settings: SweepSettings) -> Sweep {

@@ -22,9 +22,13 @@ pub(super) struct Todo {
     pub(super) failed: bool,
 }
 
-/// The claim of one attempt.
-pub(super) fn attempt_claim(key: &DeliveryKey, attempt: u32) -> String {
-    format!("{key}@{attempt}")
+/// The claim of one attempt; of one that was put off, each turn has its own.
+pub(super) fn attempt_claim(delivery: &Delivery) -> String {
+    let Delivery { key, attempt, postponed, .. } = delivery;
+    match postponed {
+        0 => format!("{key}@{attempt}"),
+        times => format!("{key}@{attempt}+{times}"),
+    }
 }
 
 impl Deliver {
@@ -59,7 +63,7 @@ impl Deliver {
         };
         let mut done = Vec::new();
         for (delivery, state) in std::mem::take(&mut todo.deliveries).into_iter().zip(states) {
-            let claim = attempt_claim(&delivery.key, delivery.attempt);
+            let claim = attempt_claim(&delivery);
             match left_of(delivery, state.as_ref()) {
                 Some(delivery) => todo.deliveries.push(delivery),
                 None => done.push(claim),
@@ -74,8 +78,7 @@ impl Deliver {
 
     async fn claim_each(&self, run: &Run, todo: &mut Todo) {
         let deliveries = std::mem::take(&mut todo.deliveries);
-        let claims: Vec<String> =
-            deliveries.iter().map(|delivery| attempt_claim(&delivery.key, delivery.attempt)).collect();
+        let claims: Vec<String> = deliveries.iter().map(attempt_claim).collect();
         let answers = join_all(claims.iter().map(|claim| self.claim(claim, &run.holder))).await;
         for ((delivery, claim), answer) in deliveries.into_iter().zip(claims).zip(answers) {
             match answer {
@@ -147,10 +150,10 @@ impl Deliver {
     }
 }
 
-/// What of `delivery` has no outcome yet by `state`: nothing if this attempt or a later one is on record.
+/// What of `delivery` has no outcome yet by `state`: nothing if this attempt or a later one is on record, or if it was put off.
 fn left_of(mut delivery: Delivery, state: Option<&DeliveryState>) -> Option<Delivery> {
     let Some(state) = state else { return Some(delivery) };
-    if state.attempts.iter().any(|attempt| attempt.number >= delivery.attempt) {
+    if state.has_passed(&delivery) {
         return None;
     }
     let is_final = |address: &Mailbox| {

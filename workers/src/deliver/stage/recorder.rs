@@ -24,6 +24,15 @@ pub(super) struct Recorded {
     pub(super) claims: Vec<String>,
 }
 
+impl Recorded {
+    /// Both.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.count += other.count;
+        self.claims.extend(other.claims);
+        self
+    }
+}
+
 /// What a batch left to do.
 #[derive(Default)]
 struct Written {
@@ -52,6 +61,7 @@ impl Deliver {
         let mut writing = FuturesUnordered::new();
         let mut resting = FuturesUnordered::new();
         let mut following = FuturesUnordered::new();
+        let mut observing = FuturesUnordered::new();
         loop {
             if writing.is_empty() && !ready.is_empty() {
                 let batch = ready.drain(..ready.len().min(RECORDS_MAX)).collect();
@@ -73,6 +83,7 @@ impl Deliver {
                 Some(judged) = reporting.next() => ready.push(judged),
                 Some(rested) = resting.next() => ready.extend(rested),
                 Some(()) = following.next() => {}
+                Some(()) = observing.next() => {}
                 // whoever sends has its place for each message that it has begun, and gets no other
                 () = run.stop.cancelled(), if open && !tried.is_closed() => tried.close(),
                 received = tried.recv_many(&mut incoming, RECORDS_MAX),
@@ -80,6 +91,7 @@ impl Deliver {
                 {
                     open = received > 0;
                     for tried in incoming.drain(..) {
+                        observing.extend(self.observe(run, &tried));
                         let judged = self.judge(tried);
                         if judged.news.is_empty() {
                             ready.push(judged);
@@ -180,9 +192,7 @@ impl Deliver {
                     written.count += 1;
                     written.retries.extend(judged.short_retry());
                     if own_claims {
-                        written
-                            .claims
-                            .push(attempt_claim(&judged.record.delivery.key, judged.record.delivery.attempt));
+                        written.claims.push(attempt_claim(&judged.record.delivery));
                     }
                 }
                 Some(Err(cause)) => {

@@ -12,6 +12,7 @@ use crate::{Stage, Verdict};
 
 mod crashes;
 mod news;
+mod shaped;
 
 #[tokio::test]
 async fn the_ordinary_job_costs_one_claim_and_one_write() {
