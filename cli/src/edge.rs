@@ -21,7 +21,7 @@ use crate::limits::{DRAIN_TIME, INGRESS_HEAD_START};
 use crate::settings::{Role, Settings};
 
 pub(crate) use function::serve as serve_function;
-pub(crate) use join::{check_stores, generate_key, open_stores, set_up_stores, tls, whereto};
+pub(crate) use join::{check_shaping, check_stores, generate_key, open_stores, set_up_stores, tls, whereto};
 pub(crate) use needs::{CANCEL, DIRECTORY, DOMAIN, QUEUE, SHAPING, TRACE, needs};
 
 /// The stores of an edge, open.
@@ -66,7 +66,8 @@ impl Edge {
     /// Opens the stores and the sockets.
     pub(crate) async fn build(settings: &Settings) -> Outcome<Self> {
         // what is wrong with a certificate is told before anything is made
-        let tls = join::tls(settings).await.map_err(|mistakes| refused_tls(&mistakes))?;
+        let tls = join::tls(settings).await.map_err(|mistakes| refused("TLS", &mistakes))?;
+        join::check_shaping(settings).map_err(|mistakes| refused("shaping", &mistakes))?;
         let (stores, held) = join::make_stores(settings).await?;
         let clock = Arc::clone(&stores.clock);
         let health = Arc::new(health(settings, &stores));
@@ -150,8 +151,8 @@ async fn drain_in_order(
     }
 }
 
-fn refused_tls(mistakes: &[Mistake]) -> Failure {
-    Failure::new(Exit::Config, crate::serve::list("TLS", mistakes))
+fn refused(what: &str, mistakes: &[Mistake]) -> Failure {
+    Failure::new(Exit::Config, crate::serve::list(what, mistakes))
 }
 
 fn ended_by_itself(ended: Result<&'static str, JoinError>) -> Failure {

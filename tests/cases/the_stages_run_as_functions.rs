@@ -23,6 +23,7 @@ fn environment(data: &Path) -> Vec<(&'static str, String)> {
         ("SPOOLWAY_STORES_STATE", urls.state),
         ("SPOOLWAY_STORES_DIRECTORY", urls.directory),
         ("SPOOLWAY_STORES_KEYS", urls.keys),
+        ("SPOOLWAY_STORES_COUNTERS", urls.counters),
     ]
 }
 

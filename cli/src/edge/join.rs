@@ -251,10 +251,26 @@ fn poll_deliver(settings: &Settings, stores: &Stores, resolver: &Arc<dyn Resolve
     }))
 }
 
+/// The rules of shaping, where they are used; or all that is wrong with the operator's own.
+pub(crate) fn check_shaping(settings: &Settings) -> Result<(), Vec<Mistake>> {
+    if !settings.roles.has(Role::Deliver) {
+        return Ok(());
+    }
+    rules(settings).map(drop)
+}
+
+fn rules(settings: &Settings) -> Result<LiveRules, Vec<Mistake>> {
+    let of_key = |Mistake { key, wrong, right }: Mistake| {
+        let (key, wrong) = ("shaping.rules".to_owned(), format!("{key}: {wrong}"));
+        Mistake { key, wrong, right }
+    };
+    let loaded = LiveRules::load(settings.shaping_rules.clone());
+    loaded.map_err(|mistakes| mistakes.into_iter().map(of_key).collect())
+}
+
 /// What admits mail to sites, with the operator's rules.
 pub(super) fn shaper(settings: &Settings, stores: &Stores) -> Outcome<Arc<Shaper>> {
-    let rules = LiveRules::load(settings.shaping_rules.clone())
-        .map_err(|mistakes| Failure::new(Exit::Config, crate::serve::list("shaping.rules", &mistakes)))?;
+    let rules = rules(settings).map_err(|mistakes| super::refused("shaping", &mistakes))?;
     let ports = ShaperPorts {
         counters: Arc::clone(&stores.counters),
         deliveries: Arc::clone(&stores.deliveries),

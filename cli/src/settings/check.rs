@@ -11,7 +11,6 @@ use rustix::fs::{Access, access};
 use shared::config::{Mistake, PREFIX, Section};
 use shared::wire::{Needs, Store};
 use workers::deliver::Route;
-use workers::deliver::shaping::LiveRules;
 
 use super::{Kind, Reader, Role, Settings, loopback};
 use crate::limits::{
@@ -28,7 +27,6 @@ pub(super) fn check(settings: &Settings, reader: Reader, root: &mut Section<'_>)
     }
     check_limits(settings, root);
     check_times(settings, root);
-    check_shaping(settings, reader, root);
     let needs = crate::edge::needs(settings, reader);
     let at_home = needs.iter().filter(|store| settings.stores.url(*store).is_none());
     let at_home: Vec<Store> = at_home.collect();
@@ -235,15 +233,6 @@ fn check_times(settings: &Settings, root: &mut Section<'_>) {
             let wrong = format!("{what} while their messages are still tried (retry.lifetime)");
             root.mistake(key, wrong, format!("use more than {} days", lifetime.as_secs().div_ceil(86_400)));
         }
-    }
-}
-
-/// Notes each mistake in the rules of shaping, where they are used.
-fn check_shaping(settings: &Settings, reader: Reader, root: &mut Section<'_>) {
-    let used = !matches!(reader, Reader::Command(_)) && settings.roles.has(Role::Deliver);
-    let Some(file) = settings.shaping_rules.clone().filter(|_| used) else { return };
-    for Mistake { key, wrong, right } in LiveRules::load(Some(file)).err().unwrap_or_default() {
-        root.mistake("shaping.rules", format!("{key}: {wrong}"), right);
     }
 }
 

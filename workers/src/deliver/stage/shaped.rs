@@ -197,7 +197,7 @@ impl Deliver {
             }
         }
         let tenant = tried.delivery.tenant.clone();
-        (!replies.is_empty()).then(|| async move {
+        (!replies.is_empty()).then_some(async move {
             let place = Place { domain: &domain, site: &site, source: &Source::default() };
             for reply in replies {
                 shaper.observe(&place, &tenant, &reply).await;
