@@ -128,7 +128,7 @@ fn write(view: &View<'_>, now: Timestamp, screen: Screen, out: &mut dyn Write) -
     match &view.shaping {
         Some(shaping) => write_shaping(shaping, now, screen, out)?,
         None => {
-            writeln!(out, "  It goes to no server, or the DNS does not tell to which: nothing is shaped.")?
+            writeln!(out, "  It goes to no server, or the DNS does not tell to which: nothing is shaped.")?;
         }
     }
     if view.waiting.is_empty() {

@@ -307,6 +307,7 @@ fn a_function_lists_every_store_that_it_lacks_and_has_no_folder_of_its_own() {
             "stores.queue_inbound: it is not set; set SPOOLWAY_STORES_QUEUE_INBOUND to a URL; a function has no folder of its own",
             "stores.queue_outbound: it is not set; set SPOOLWAY_STORES_QUEUE_OUTBOUND to a URL; a function has no folder of its own",
             "stores.state: it is not set; set SPOOLWAY_STORES_STATE to a URL; a function has no folder of its own",
+            "stores.counters: it is not set; set SPOOLWAY_STORES_COUNTERS to a URL; a function has no folder of its own",
         ]
     );
     let sweep = [("SPOOLWAY_STORES_STATE", "file:/tmp/s"), ("SPOOLWAY_STORES_QUEUE_OUTBOUND", "nonsense")];

@@ -141,12 +141,12 @@ fn a_file_of_rules_is_good_or_all_its_mistakes_are_told() {
         .unwrap();
     let failure = check(&file, false, &mut Vec::new()).unwrap_err();
     assert_eq!(failure.exit, Exit::Config);
-    assert!(failure.text.contains("rules.toml has 3 mistakes\n"), "{}", failure.text);
+    assert!(failure.text.contains("rules.toml has 4 mistakes\n"), "{}", failure.text);
     let mut out = Vec::new();
     let failure = check(&file, true, &mut out).unwrap_err();
     assert_eq!((failure.exit, failure.text.as_str()), (Exit::Config, ""));
     let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
-    assert_eq!((json["good"].as_bool(), json["mistakes"].as_array().map(Vec::len)), (Some(false), Some(3)));
+    assert_eq!((json["good"].as_bool(), json["mistakes"].as_array().map(Vec::len)), (Some(false), Some(4)));
     let gone = check(Path::new("/nowhere/rules.toml"), false, &mut Vec::new()).unwrap_err();
     assert_eq!(gone.exit, Exit::NoInput);
 }

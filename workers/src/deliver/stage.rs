@@ -13,6 +13,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use shared::job::{DeliverJob, Delivery, Job};
 use shared::port::{Claim, Clock, Deliveries, Ids, Queue, Spool};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, Sender};
 use tokio_util::sync::CancellationToken;
 
@@ -84,6 +85,8 @@ pub struct Deliver {
     transport: Arc<dyn Transport>,
     connections: Permits,
     shaper: Option<Arc<Shaper>>,
+    /// Sites that are looked up at a time: who waits for a connection has none yet that would bound it.
+    lookups: Semaphore,
     drain: CancellationToken,
 }
 
@@ -103,8 +106,9 @@ impl Deliver {
     /// A stage that sends by `transport`.
     pub fn new(settings: DeliverSettings, ports: DeliverPorts, transport: Arc<dyn Transport>) -> Self {
         let connections = Permits::new(settings.connections.max(1));
+        let lookups = Semaphore::new(settings.connections.max(1));
         let drain = CancellationToken::new();
-        Self { settings, ports, transport, connections, shaper: None, drain }
+        Self { settings, ports, transport, connections, shaper: None, lookups, drain }
     }
 
     /// Deliveries are tried when `shaper` admits them, and put off until then.

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::{FakeDeliveries, Gate};
 use crate::deliver::{Hop, Outcome, RecipientOutcome, Rule, Site, Transport, Tried};
 
-/// Servers that answer by the local part: `ok…`, `later…`, `busy…` (too many connections), `never…`, `gone…` (discarded); `flaky…` is deferred once. Mail to
+/// Servers that answer by the local part: `ok…`, `later…`, `busy…` (too many connections, once), `never…`, `gone…` (discarded); `flaky…` is deferred once. Mail to
 /// a domain with `slow` waits until it is let through.
 pub(crate) struct FakeTransport {
     gate: Arc<Gate>,
@@ -50,7 +50,7 @@ impl FakeTransport {
         let deferred = name.starts_with("later") || (name.starts_with("flaky") && delivery.attempt == 1);
         let (outcome, reply) = if deferred {
             (Outcome::Deferred, Reply::new(451, (7, 1), "greylisted,\ncome back"))
-        } else if name.starts_with("busy") {
+        } else if name.starts_with("busy") && delivery.attempt == 1 {
             (Outcome::Deferred, Reply::new(421, (7, 0), "too many connections"))
         } else if name.starts_with("never") {
             (Outcome::Bounced, Reply::new(550, (1, 1), "no such user"))

@@ -11,6 +11,7 @@ mod hosts_are_found_as_rfc_5321_says;
 mod limits_of_a_server_are_kept_to;
 mod requiretls_goes_all_the_way_or_back;
 mod several_messages_share_a_connection;
+mod shaping_bounds_a_connection_and_a_transaction;
 mod the_inbox_holds_one_file_a_message;
 mod the_wishes_of_a_sender_go_along;
 mod tls_is_used_where_it_can_be_had;

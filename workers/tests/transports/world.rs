@@ -17,6 +17,7 @@ use shared::testkit::samples::pack_id;
 use shared::testkit::{Faults, Faulty, SeededIds, ZoneResolver};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
+use workers::deliver::shaping::Shaper;
 use workers::deliver::{
     ClientLimits, Outcome, Route, Rule, TransportPorts, TransportSettings, Transports, Tried, TrustAnchors,
 };
@@ -30,6 +31,8 @@ pub struct World {
     packs: Mutex<Vec<(PackId, Bytes)>>,
     pub dns: Arc<ZoneResolver>,
     pub settings: TransportSettings,
+    /// What bounds connections and transactions beside the settings.
+    pub shaper: Option<Arc<Shaper>>,
 }
 
 impl World {
@@ -61,7 +64,15 @@ impl World {
         let faults = Faults::new(0);
         let spool: Arc<dyn Spool> = Arc::new(FileSpool::open(folder.path(), Arc::new(SystemClock)).unwrap());
         let spool = Faulty::<dyn Spool>::new(spool, &faults);
-        Self { _folder: folder, spool, faults, packs: Mutex::default(), dns: zone(""), settings }
+        Self {
+            _folder: folder,
+            spool,
+            faults,
+            packs: Mutex::default(),
+            dns: zone(""),
+            settings,
+            shaper: None,
+        }
     }
 
     /// Makes the reply to one step be waited for no longer than a moment.
@@ -96,7 +107,11 @@ impl World {
             clock: Arc::new(SystemClock),
             ids: Arc::new(SeededIds::new(7)),
         };
-        Transports::new(self.settings.clone(), ports)
+        let transports = Transports::new(self.settings.clone(), ports);
+        match &self.shaper {
+            Some(shaper) => transports.shaped_by(shaper.clone()),
+            None => transports,
+        }
     }
 
     /// Every delivery as it came back, in the order of coming back. Whatever a server does, that takes less than half a minute.

@@ -93,7 +93,7 @@ impl Slots {
             }
         }
         // one look serves all who wait
-        self.lock().entry(key.to_owned()).or_default().full_until = Some(clock.now() + SLOT_PAUSE / 2);
+        self.lock().entry(key.to_owned()).or_default().full_until = Some(clock.now() + SLOT_PAUSE);
         None
     }
 

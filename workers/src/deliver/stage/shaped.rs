@@ -49,7 +49,10 @@ impl Deliver {
         load: &[Delivery],
     ) -> Option<(Domain, Site)> {
         let domain = load.first()?.key.domain.clone();
-        let site = self.transport.site(group.rule, &domain).await?;
+        let site = {
+            let _lookup = self.lookups.acquire().await.ok()?;
+            self.transport.site(group.rule, &domain).await?
+        };
         run.sites.note(load, &site);
         Some((domain, site))
     }
