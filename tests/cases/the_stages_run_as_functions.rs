@@ -195,7 +195,7 @@ fn a_handler_that_there_is_not_is_a_mistake_that_the_service_is_told() {
 fn every_store_that_a_function_lacks_is_named_at_once() {
     for (handler, wanted) in [
         ("prepare", &["SPOOL", "QUEUE_INBOUND", "QUEUE_OUTBOUND", "STATE", "DIRECTORY", "KEYS"][..]),
-        ("deliver", &["SPOOL", "QUEUE_INBOUND", "QUEUE_OUTBOUND", "STATE"]),
+        ("deliver", &["SPOOL", "QUEUE_INBOUND", "QUEUE_OUTBOUND", "STATE", "COUNTERS"]),
         ("sweep", &["QUEUE_OUTBOUND", "STATE"]),
     ] {
         let mut function = Function::start(handler, &[("SPOOLWAY_HOSTNAME", "edge.example")]);

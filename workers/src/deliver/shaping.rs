@@ -115,9 +115,11 @@ impl Shaper {
     pub fn turns(&self, put_off: PutOff) -> Vec<(Timestamp, Vec<Delivery>)> {
         let PutOff { deliveries, wait } = put_off;
         let now = self.clock.now();
+        // who waits for tomorrow is not in the way of who waits for a minute
+        let key = format!("{} {}", wait.reason.as_str(), wait.key);
         let turn = || {
             let from = wait.until.max(now);
-            self.turns.take(&wait.key, now, from, wait.interval, self.ids.fraction())
+            self.turns.take(&key, now, from, wait.interval, self.ids.fraction())
         };
         let jitter = POSTPONE_JITTER * self.ids.fraction();
         let late = |at: Timestamp| at + at.since(now).mul_f64(jitter).min(POSTPONE_MERGE);

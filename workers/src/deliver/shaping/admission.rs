@@ -35,22 +35,27 @@ pub struct PutOff {
 }
 
 /// The windows that a delivery takes a token of each, and what each of them is.
-#[derive(Default)]
 struct Windows {
+    /// What is counted together.
+    key: String,
     windows: Vec<Window>,
     told: Vec<(Reason, String)>,
 }
 
 impl Windows {
+    fn of(key: &str) -> Self {
+        Self { key: key.to_owned(), windows: Vec::new(), told: Vec::new() }
+    }
+
     fn add(&mut self, window: Window, reason: Reason, text: String) {
         self.windows.push(window);
         self.told.push((reason, text));
     }
 
-    fn wait(&self, key: &str, short: Short) -> Wait {
+    fn wait(&self, short: Short) -> Wait {
         let (reason, text) = self.told[short.at].clone();
         let Short { until, interval, .. } = short;
-        Wait { key: key.to_owned(), reason, text, until, interval, whole: reason == Reason::ConnectionRate }
+        Wait { key: self.key.clone(), reason, text, until, interval, whole: reason == Reason::ConnectionRate }
     }
 }
 
@@ -139,7 +144,7 @@ impl Shaper {
         load: Vec<Delivery>,
     ) -> Result<Taken, (Held, Vec<Delivery>)> {
         let site = self.message_windows(place, shape, factor);
-        let (go, later, wait) = self.take_messages(place, shape, &site, factor, load).await;
+        let (go, later, wait) = self.take_messages(place, &site, factor, load).await;
         if let Some(wait) = wait.filter(|_| go.is_empty()) {
             return Err((Held::Until(wait), later));
         }
@@ -157,7 +162,6 @@ impl Shaper {
     async fn take_messages(
         &self,
         place: &Place<'_>,
-        shape: &Shape,
         site: &Windows,
         factor: f64,
         load: Vec<Delivery>,
@@ -170,7 +174,7 @@ impl Shaper {
         for (tenant, count) in &mut by_tenant {
             let own = self.tenant_windows(place, tenant, factor);
             let granted = self.rates.take(&own.windows, *count).await;
-            wait = granted.short.map(|short| own.wait(&shape.key, short)).or(wait);
+            wait = granted.short.map(|short| own.wait(short)).or(wait);
             *count = granted.count;
         }
         let (mut go, mut left) = (Vec::new(), Vec::new());
@@ -186,7 +190,7 @@ impl Shaper {
         }
         let wanted = go.len() as u64;
         let granted = self.rates.take(&site.windows, wanted).await;
-        wait = granted.short.map(|short| site.wait(&shape.key, short)).or(wait);
+        wait = granted.short.map(|short| site.wait(short)).or(wait);
         let dropped = go.split_off(usize::try_from(granted.count).unwrap_or(usize::MAX).min(go.len()));
         self.give_tenants_back(place, factor, &dropped).await;
         (go, dropped.into_iter().chain(left).collect(), wait)
@@ -210,7 +214,7 @@ impl Shaper {
                 }));
             }
         }
-        let mut windows = Windows::default();
+        let mut windows = Windows::of(&shape.key);
         for Applied { value, rule } in &shape.connection_rates {
             let name = counted(&shape.key, "connections", *value);
             let text = format!("{} has its {value} new connections (rule {})", shape.key, rule.name);
@@ -222,7 +226,7 @@ impl Shaper {
                 if let Some(slot) = slot {
                     slot.give_back().await;
                 }
-                Err(Held::Until(windows.wait(&shape.key, short)))
+                Err(Held::Until(windows.wait(short)))
             }
             _ => Ok(slot),
         }
@@ -230,7 +234,7 @@ impl Shaper {
 
     /// What each message to the site takes a token of.
     fn message_windows(&self, place: &Place<'_>, shape: &Shape, factor: f64) -> Windows {
-        let mut windows = Windows::default();
+        let mut windows = Windows::of(&shape.key);
         for Applied { value, rule } in &shape.message_rates {
             let name = counted(&shape.key, "messages", *value);
             let text = format!("{} has its {value} messages (rule {})", shape.key, rule.name);
@@ -253,7 +257,7 @@ impl Shaper {
     /// What each message of the tenant takes a token of beside that.
     fn tenant_windows(&self, place: &Place<'_>, tenant: &TenantId, factor: f64) -> Windows {
         let shape = self.shape(place, Some(tenant));
-        let mut windows = Windows::default();
+        let mut windows = Windows::of(&shape.key);
         for Applied { value, rule } in &shape.message_rates {
             let name = counted(&shape.key, "messages", *value);
             let text = format!("{} has its {value} messages (rule {})", shape.key, rule.name);

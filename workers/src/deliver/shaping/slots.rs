@@ -1,5 +1,6 @@
 //! Connections at a time, over all workers: each has a place at its site, which is a claim with a lease. A worker that dies keeps its
-//! places until their leases end, and no longer. The limit is exceeded only by connections that were open when it fell.
+//! places until their leases end, and no longer. The limit is exceeded only by connections that were open when it fell, and by those of a
+//! worker that could not renew their leases in time, as when it was stopped for a minute: each of them is told in the log.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -13,6 +13,8 @@ pub(super) struct Turns(Mutex<LruCache<String, Turn>>);
 
 #[derive(Debug, Clone, Copy)]
 struct Turn {
+    /// From when on the last one could have been.
+    from: Timestamp,
     next: Timestamp,
     /// How long a connection is in use.
     pace: Duration,
@@ -35,7 +37,12 @@ impl Turns {
     ) -> Timestamp {
         let from = from.max(now + POSTPONE_MIN);
         let mut turns = self.lock();
-        let turn = turns.get_or_insert_mut(key.to_owned(), || Turn { next: from, pace: PACE });
+        let turn = turns.get_or_insert_mut(key.to_owned(), || Turn { from, next: from, pace: PACE });
+        if from < turn.from {
+            // what those waited for is over, sooner than was thought
+            turn.next = from;
+        }
+        turn.from = from;
         let at = turn.next.max(from);
         if at.since(from) > POSTPONE_SPREAD_MAX {
             return from + POSTPONE_SPREAD_MAX.mul_f64(chance);
@@ -47,7 +54,7 @@ impl Turns {
     /// Notes for how long a connection was in use.
     pub(super) fn note(&self, key: &str, now: Timestamp, used: Duration) {
         let mut turns = self.lock();
-        let turn = turns.get_or_insert_mut(key.to_owned(), || Turn { next: now, pace: used });
+        let turn = turns.get_or_insert_mut(key.to_owned(), || Turn { from: now, next: now, pace: used });
         turn.pace = turn.pace.mul_f64(1.0 - PACE_SHARE) + used.mul_f64(PACE_SHARE);
     }
 
@@ -76,6 +83,7 @@ mod tests {
         assert_eq!(taken, [from, from + SECOND, from + SECOND * 2]);
         assert_eq!(turns.take("b", NOW, from, SECOND, 0.5), from);
         assert_eq!(turns.take("a", NOW, from + SECOND * 60, SECOND, 0.5), from + SECOND * 60);
+        assert_eq!(turns.take("a", NOW, from, SECOND, 0.5), from, "nobody waits for what is over");
         assert_eq!(turns.take("c", NOW, NOW, SECOND, 0.5), NOW + POSTPONE_MIN, "not at once");
     }
 

@@ -43,7 +43,7 @@ impl Reason {
 /// A wait that is longer than mail waits in a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wait {
-    /// What is counted together.
+    /// What is counted together; for a tenant's wait, of that tenant.
     pub key: String,
     /// Why.
     pub reason: Reason,
@@ -63,7 +63,7 @@ impl Wait {
         let Measure { until, rule, reply, .. } = measure;
         let who = tenant.map_or_else(|| key.to_owned(), |tenant| format!("{key} for {tenant}"));
         Self {
-            key: key.to_owned(),
+            key: tenant.map_or_else(|| key.to_owned(), |tenant| format!("{key} of {tenant}")),
             reason: if tenant.is_some() { Reason::TenantSuspended } else { Reason::Suspended },
             text: format!("{who} is suspended by rule {rule} since it said: {reply}"),
             until: *until,

@@ -226,3 +226,21 @@ async fn what_is_put_off_comes_back_one_after_the_other() {
         last.since(first)
     );
 }
+
+#[tokio::test]
+async fn a_tenant_that_waits_for_tomorrow_is_not_in_the_way_of_others() {
+    let rules = "[[rule]]\nname = \"all\"\nmessage_rate = \"1/m\"\n\
+                 [[rule]]\nname = \"shop\"\ntenant = \"shop\"\nmessage_rate = \"1/day\"";
+    let world = World::new(1, rules).await;
+    let worker = &world.workers[0];
+    let put_off = async |tenant: &str| {
+        let mut patience = worker.patience();
+        patience.spend(crate::limits::shaping::WAIT_MAX);
+        let mut admission = worker.admit(&to().place(), mail(1, tenant), &mut patience).await;
+        worker.turns(admission.put_off.remove(0)).remove(0).0
+    };
+    admit(worker, &to(), mail(1, "shop")).await;
+    assert!(put_off("shop").await >= samples::NOW + MINUTE * 60 * 24);
+    let soon = put_off("other").await;
+    assert!(soon >= samples::NOW + MINUTE && soon <= samples::NOW + MINUTE * 2, "{soon}");
+}
