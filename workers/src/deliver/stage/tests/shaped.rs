@@ -293,3 +293,36 @@ async fn a_job_that_is_put_off_is_not_tried_at_once_however_often_it_comes() {
     world.run_to_the_end().await;
     assert_eq!(world.taken("ok@a.example"), 1);
 }
+
+#[tokio::test]
+async fn a_job_that_comes_again_leaves_what_was_put_off_to_its_next_turn() {
+    let body = DeliverJob::new(vec![delivery("a.example", &["ok"])], false).encode();
+    let mut written = 0;
+    for line in 1.. {
+        let world = suspending("5m");
+        suspend(&world, "a.example").await;
+        let stopped = world.gate.stop_at(line);
+        let worker = world.worker();
+        let killed = tokio::select! {
+            biased;
+            () = stopped.cancelled() => true,
+            _ = drive(&world.clock, worker.run(&body)) => false,
+        };
+        world.gate.open();
+        if !killed {
+            break;
+        }
+        if world.deliveries.state(&delivery("a.example", &["ok"]).key).is_none() {
+            continue;
+        }
+        written += 1;
+        // the site is free again, and the job comes before what was to follow it
+        world.clock.advance(Duration::from_secs(400));
+        let begun = world.transport.begun.lock().unwrap().len();
+        assert_eq!(world.run(&body).await, Verdict::Done);
+        assert_eq!(world.transport.begun.lock().unwrap().len(), begun, "line {line}: its turn has passed");
+        world.run_to_the_end().await;
+        assert_eq!(world.taken("ok@a.example"), 1, "line {line}");
+    }
+    assert!(written >= 3, "it is killed behind the write, too: {written}");
+}
