@@ -3,6 +3,7 @@
 mod credential;
 mod queue;
 mod recipient;
+mod shaping;
 mod suppress;
 
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ pub(crate) use credential::tenant;
 pub(crate) use credential::{CredentialAction, CredentialArgs, CredentialName, NewCredential};
 pub(crate) use queue::{FilterArgs, HandArgs, Lasting, Queue, QueueAction};
 pub(crate) use recipient::{RecipientAction, RecipientArgs, RecipientNames};
+pub(crate) use shaping::{ShapingAction, ShapingArgs};
 pub(crate) use suppress::{BouncesAction, BouncesArgs, SuppressAction, SuppressArgs};
 
 /// Where data lies unless something else is said.
@@ -58,6 +60,8 @@ pub(crate) enum Command {
     Suppress(SuppressArgs),
     /// Look after the return paths that bounces come back to.
     Bounces(BouncesArgs),
+    /// Tell how much goes to a destination at a time, and why mail waits.
+    Shaping(ShapingArgs),
     /// Submit a file over SMTP.
     Send(Send),
 }

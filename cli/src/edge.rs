@@ -1,5 +1,6 @@
 //! The assembly: settings in, a whole edge out. The one file that knows how the parts are joined.
 
+mod deliver;
 mod function;
 mod join;
 mod needs;
@@ -20,9 +21,10 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::limits::{DRAIN_TIME, INGRESS_HEAD_START};
 use crate::settings::{Role, Settings};
 
+pub(crate) use deliver::{Whereto, check_shaping, whereto};
 pub(crate) use function::serve as serve_function;
 pub(crate) use join::{check_stores, generate_key, open_stores, set_up_stores, tls};
-pub(crate) use needs::{CANCEL, DIRECTORY, DOMAIN, HANDS, QUEUE, TRACE, needs};
+pub(crate) use needs::{CANCEL, DIRECTORY, DOMAIN, HANDS, QUEUE, SHAPING, TRACE, needs};
 
 /// The stores of an edge, open.
 pub(crate) struct Stores {
@@ -67,9 +69,10 @@ impl Edge {
     /// Opens the stores and the sockets.
     pub(crate) async fn build(settings: &Settings) -> Outcome<Self> {
         // what is wrong with a certificate is told before anything is made
-        let tls = join::tls(settings).await.map_err(|mistakes| refused_tls(&mistakes))?;
+        let tls = join::tls(settings).await.map_err(|mistakes| refused("TLS", &mistakes))?;
+        check_shaping(settings).map_err(|mistakes| refused("shaping", &mistakes))?;
         let (stores, held) = join::make_stores(settings).await?;
-        join::ensure_return_paths(settings, &stores).await;
+        deliver::ensure_return_paths(settings, &stores).await;
         let clock = Arc::clone(&stores.clock);
         let health = Arc::new(health(settings, &stores));
         let http = match settings.http {
@@ -152,8 +155,8 @@ async fn drain_in_order(
     }
 }
 
-fn refused_tls(mistakes: &[Mistake]) -> Failure {
-    Failure::new(Exit::Config, crate::serve::list("TLS", mistakes))
+fn refused(what: &str, mistakes: &[Mistake]) -> Failure {
+    Failure::new(Exit::Config, crate::serve::list(what, mistakes))
 }
 
 fn ended_by_itself(ended: Result<&'static str, JoinError>) -> Failure {

@@ -1,4 +1,4 @@
-//! The `spoolway` command: `dev`, `serve`, `trace`, `queue`, `cancel`, `domain`, `credential`, `recipient`, `suppress`, `bounces`, `send`; and `bootstrap`, its stages as Lambda functions.
+//! The `spoolway` command: `dev`, `serve`, `trace`, `queue`, `cancel`, `domain`, `credential`, `recipient`, `suppress`, `bounces`, `shaping`, `send`; and `bootstrap`, its stages as Lambda functions.
 //!
 //! Each command is a function from what it needs (ports, settings, a stream) to what it writes. Only this file reads the process: its
 //! arguments, its environment, its terminal. Only [`edge`] joins the parts.
@@ -23,6 +23,7 @@ mod screen;
 mod send;
 mod serve;
 mod settings;
+mod shaping;
 mod signal;
 mod suppress;
 mod trace;
@@ -42,6 +43,7 @@ use shared::telemetry::{LogFormat, LogGuard, LogSettings};
 
 use args::{
     Cli, Command, CredentialAction, CredentialName, DomainAction, Place, RecipientAction, RecipientNames,
+    ShapingAction,
 };
 use edge::Stores;
 use exit::{Exit, Failure, Outcome};
@@ -102,6 +104,7 @@ fn run(command: Command) -> Outcome {
             let settings = serve::settings(config, Reader::Edge, known, args.check && args.json, out)?;
             if args.check {
                 serve::check_tls(config, &settings, args.json, out)?;
+                serve::check_shaping(config, &settings, args.json, out)?;
                 return serve::announce_good(args.json, out);
             }
             let _log = start_log(&settings.log)?;
@@ -123,6 +126,7 @@ fn run(command: Command) -> Outcome {
         Command::Recipient(args) => run_recipient(args.action, screen, out),
         Command::Suppress(args) => suppress::suppress(args.action, screen, out),
         Command::Bounces(args) => suppress::bounces(args.action, out),
+        Command::Shaping(args) => run_shaping(args.action, screen, out),
         Command::Send(args) => {
             let content = read_content(&args.file)?;
             let submission = send::Submission { from: args.from, to: args.to, content };
@@ -197,6 +201,23 @@ fn run_credential(action: CredentialAction, screen: Screen, out: &mut dyn Write)
                 credential::remove(&ports(stores), &name, json, out).await
             })
         }
+    }
+}
+
+fn run_shaping(action: ShapingAction, screen: Screen, out: &mut dyn Write) -> Outcome {
+    match action {
+        ShapingAction::Explain { domain, tenant, place, json } => {
+            let needs = Needs::of(edge::SHAPING);
+            let settings = settings_of(&place, needs)?;
+            beside_edge(&place, needs, |stores| async move {
+                let whereto = edge::whereto(&settings, &stores, &domain, tenant.as_deref()).await?;
+                let edge::Whereto { route, site, source, shaper } = whereto;
+                let asked = shaping::Asked { domain, tenant, route, site, source };
+                let ports = shaping::Ports { shaper, deliveries: stores.deliveries, now: stores.clock.now() };
+                shaping::explain(&ports, &asked, json, screen, out).await
+            })
+        }
+        ShapingAction::Check { file, json } => shaping::check(&file, json, out),
     }
 }
 

@@ -47,8 +47,26 @@ pub(crate) fn check_tls(
     }
 }
 
+/// The same of the rules of shaping.
+pub(crate) fn check_shaping(
+    config: Option<&Path>,
+    settings: &Settings,
+    json: bool,
+    out: &mut dyn Write,
+) -> Outcome {
+    match crate::edge::check_shaping(settings) {
+        Ok(()) => Ok(()),
+        Err(mistakes) => Err(refuse(config, &mistakes, json, out)?),
+    }
+}
+
 /// The failure that lists `mistakes`; with `json`, they are written to `out` instead.
-fn refuse(config: Option<&Path>, mistakes: &[Mistake], json: bool, out: &mut dyn Write) -> Outcome<Failure> {
+pub(crate) fn refuse(
+    config: Option<&Path>,
+    mistakes: &[Mistake],
+    json: bool,
+    out: &mut dyn Write,
+) -> Outcome<Failure> {
     if json {
         write_json(out, &Check::of(mistakes))?;
         return Ok(Failure::new(Exit::Config, ""));
@@ -181,6 +199,31 @@ mod tests {
         // what has no ingress shows no certificate
         let apart = settings(&format!("roles = [\"deliver\"]\n{toml}"));
         check_tls(None, &apart, false, &mut Vec::new()).unwrap();
+    }
+
+    #[test]
+    fn rules_of_shaping_that_cannot_be_used_are_mistakes_of_the_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let rules = folder.path().join("shaping.toml");
+        std::fs::write(&rules, "[[rule]]\nname = \"a\"\nconections = 5").unwrap();
+        let settings = |toml: &str| {
+            let toml =
+                format!("hostname = \"mx.example.com\"\n{toml}[shaping]\nrules = \"{}\"", rules.display());
+            settings::read(&toml, [], Reader::Edge).unwrap().value
+        };
+        let failure = check_shaping(None, &settings(""), false, &mut Vec::new()).unwrap_err();
+        assert_eq!(failure.exit, Exit::Config);
+        assert!(
+            failure.text.contains(
+                "\n  shaping.rules: rule[1].conections: there is no such setting; did you mean `connections`?"
+            ),
+            "{}",
+            failure.text
+        );
+        // who delivers nothing reads no rules
+        check_shaping(None, &settings("roles = [\"ingress\"]\n"), false, &mut Vec::new()).unwrap();
+        std::fs::write(&rules, "").unwrap();
+        check_shaping(None, &settings(""), false, &mut Vec::new()).unwrap();
     }
 
     #[test]

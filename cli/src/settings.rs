@@ -74,6 +74,8 @@ pub(crate) struct Settings {
     pub(crate) deliver: Deliver,
     /// Whom reports of TLS are from; none are made without.
     pub(crate) tls_reports: Option<TlsReports>,
+    /// The operator's own rules of shaping.
+    pub(crate) shaping_rules: Option<PathBuf>,
     /// Where metrics and health are told.
     pub(crate) http: Option<SocketAddr>,
     pub(crate) log: Log,
@@ -317,6 +319,7 @@ impl Settings {
             tls_policy: TlsOverrides::default(),
             deliver: Deliver::default(),
             tls_reports: None,
+            shaping_rules: None,
             http: None,
             log: Log::default(),
         }

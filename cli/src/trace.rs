@@ -108,6 +108,8 @@ struct DeliveryStory {
     /// When its message was released, or will be.
     #[serde(with = "rfc3339::option")]
     held_until: Option<Timestamp>,
+    /// What the next attempt waits for, where it was put off.
+    waiting: Option<WaitingStory>,
     /// Whether it is held still.
     #[serde(skip)]
     held: bool,
@@ -149,6 +151,16 @@ impl From<&Order> for OrderStory {
         let detail = crate::queue::detail(hand);
         Self { order: id.clone(), at: *at, by: by.clone(), hand: hand.as_str(), detail }
     }
+}
+
+#[derive(Debug, Serialize)]
+struct WaitingStory {
+    reason: String,
+    text: String,
+    #[serde(with = "rfc3339")]
+    until: Timestamp,
+    /// How often the attempt was put off.
+    times: u32,
 }
 
 #[derive(Debug, Serialize)]
@@ -342,6 +354,12 @@ impl From<&DeliveryState> for DeliveryStory {
             next_attempt_by: state.due_at,
             expires_at: state.expires_at,
             held_until: state.held_until,
+            waiting: state.waiting.as_ref().map(|waiting| WaitingStory {
+                reason: waiting.reason.clone(),
+                text: waiting.text.clone(),
+                until: waiting.until,
+                times: state.pending.as_ref().map_or(0, |pending| pending.postponed),
+            }),
             held: state.is_held(),
             return_path: state.return_path.clone(),
             feedback: state.feedback.iter().map(FeedbackStory::from).collect(),

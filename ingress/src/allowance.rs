@@ -1,21 +1,16 @@
 //! How much a credential may send: its rate and its quota, over all containers of the edge.
-//!
-//! Tokens are taken from the counters in leases, so that few messages cost a request. A request asks for as many as are waited for
-//! at that moment, and for a twentieth more of what this container has sent in this window or in the one before. No more than that
-//! can be left over when a window ends, which is what is lost of a limit where some containers fall silent while others go on. Near
-//! the limit leases shrink to what is waited for.
-
-mod lease;
+//! Tokens are taken in leases: see [`shared::lease`].
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lru::LruCache;
 use shared::directory::{CredentialEntry, Rate};
+use shared::lease::{Meter, Store};
 use shared::mail::Timestamp;
 use shared::port::{Clock, Counters, Window};
 
 use crate::limits::ALLOWANCES_MAX;
-use lease::{Meter, Store};
+use crate::telemetry::counters_failed;
 
 /// A credential has sent as much as it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +30,8 @@ pub(crate) struct Allowance {
 
 impl Allowance {
     pub(crate) fn new(counters: Arc<dyn Counters>, clock: Arc<dyn Clock>) -> Self {
-        Self { store: Store::new(counters, clock), meters: Mutex::new(LruCache::sparse(ALLOWANCES_MAX)) }
+        let store = Store::new(counters, clock, "credentials", counters_failed);
+        Self { store, meters: Mutex::new(LruCache::sparse(ALLOWANCES_MAX)) }
     }
 
     /// Counts one message of the credential. Counters that fail stop no mail: until they are back, each container keeps the limits

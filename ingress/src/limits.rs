@@ -67,16 +67,6 @@ pub(crate) const KEY_SET_OCTETS_MAX: usize = 256 * 1024;
 pub(crate) const KEYS_MAX: usize = 64;
 /// Windows of credentials whose tokens are counted, two for each credential; the one that has been quiet longest is forgotten first.
 pub(crate) const ALLOWANCES_MAX: NonZeroUsize = NonZeroUsize::new(8192).expect("it is not zero");
-/// How long the counters have for an answer; then a process keeps the limits for itself.
-pub(crate) const COUNTERS_WAIT: Duration = Duration::from_secs(2);
-/// How long counters that failed are left alone.
-pub(crate) const COUNTERS_REST: Duration = Duration::from_secs(5);
-/// How often it is told that they fail.
-pub(crate) const COUNTERS_WARN_EVERY: Duration = Duration::from_secs(60);
-/// A lease holds at most this share, one in so many, of what was used of the window: what may be left over of a limit.
-pub(crate) const LEASE_SHARE: u64 = 20;
-/// And at most this share of what is left, so that leases shrink towards the limit.
-pub(crate) const LEASE_LEFT_SHARE: u64 = 8;
 /// How long the directory has for a recipient.
 pub(crate) const DIRECTORY_WAIT: Duration = Duration::from_secs(10);
 /// How long what the directory says of a recipient is believed.

@@ -92,6 +92,9 @@ pub struct Delivery {
     /// The route that an operator has given it, as a configuration writes one; else the configuration's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
+    /// How often this try was put off before it began: for a limit of its destination, and at no cost of an attempt.
+    #[serde(default, skip_serializing_if = "is_never")]
+    pub postponed: u32,
 }
 
 /// The DSNs that told of a delay. Each is sent once a delivery, so the next attempt must know of it.
@@ -137,6 +140,15 @@ impl Delivery {
 }
 
 impl Delivery {
+    /// The name of this try: `<key> <attempt>`, and `<key> <attempt>+<times>` where it was put off. A try that was put off is another
+    /// one, with a job of its own.
+    pub fn turn(&self) -> String {
+        match self.postponed {
+            0 => format!("{} {}", self.key, self.attempt),
+            times => format!("{} {}+{times}", self.key, self.attempt),
+        }
+    }
+
     /// From when on it may be attempted, and from when its age counts: the release of a held message, and else its 250.
     pub fn released_at(&self) -> Timestamp {
         self.options.held_until(self.accepted_at).unwrap_or(self.accepted_at)
@@ -161,6 +173,11 @@ fn is_zero(part: &u16) -> bool {
     *part == 0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde asks for")]
+fn is_never(times: &u32) -> bool {
+    *times == 0
+}
+
 impl DeliveryKey {
     /// The key below its message: `<domain>` or `<domain>#<part>`.
     pub fn destination(&self) -> String {
@@ -177,8 +194,7 @@ impl std::fmt::Display for DeliveryKey {
 impl DeliverJob {
     /// The job for one try at each of `deliveries`, which are not empty.
     pub fn new(deliveries: Vec<Delivery>, check: bool) -> Self {
-        let names: Vec<String> =
-            deliveries.iter().map(|delivery| format!("{} {}", delivery.key, delivery.attempt)).collect();
+        let names: Vec<String> = deliveries.iter().map(Delivery::turn).collect();
         let at = deliveries.first().map_or(Timestamp::from_millis(0), |first| first.accepted_at);
         Self { id: JobId::derived(at, names.iter().map(String::as_str)), check, deliveries }
     }

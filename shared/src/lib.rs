@@ -8,6 +8,7 @@ pub mod directory;
 pub mod dns;
 pub mod embedded;
 pub mod job;
+pub mod lease;
 pub mod limits;
 pub mod mail;
 pub mod order;

@@ -50,6 +50,8 @@ pub const ORDERS_KEPT: usize = 32;
 pub const ORDERS_MAX: usize = 1000;
 /// Most messages that one order can name.
 pub const ORDER_MESSAGES_MAX: usize = 1000;
+/// Longest value of a mark among the counters, in octets.
+pub const MARK_OCTETS_MAX: usize = 16 * 1024;
 
 /// Most entries of one send or receive of a queue (SQS).
 pub const BATCH_MAX: usize = 10;
@@ -104,6 +106,22 @@ pub const SCRAM_ITERATIONS_MAX: u32 = 1_000_000;
 pub const RECIPIENT_PATTERNS_MAX: usize = 100;
 /// Longest selector of a key, in octets: with `._domainkey.` and a domain, it must fit a domain name (RFC 6376 §3.1).
 pub(crate) const SELECTOR_OCTETS_MAX: usize = 128;
+
+/// Bounds of the leases of counters.
+pub(crate) mod lease {
+    use std::time::Duration;
+
+    /// How long the counters have for an answer; then a process keeps the limits for itself.
+    pub(crate) const COUNTERS_WAIT: Duration = Duration::from_secs(2);
+    /// How long counters that failed are left alone.
+    pub(crate) const COUNTERS_REST: Duration = Duration::from_secs(5);
+    /// How often it is told that they fail.
+    pub(crate) const COUNTERS_WARN_EVERY: Duration = Duration::from_secs(60);
+    /// A lease holds at most this share, one in so many, of what was used of the window: what may be left over of a limit.
+    pub(crate) const SHARE: u64 = 20;
+    /// And at most this share of what is left, so that leases shrink towards the limit.
+    pub(crate) const LEFT_SHARE: u64 = 8;
+}
 
 /// Bounds of the embedded adapters.
 pub(crate) mod embedded {

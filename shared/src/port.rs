@@ -18,10 +18,10 @@ mod spool;
 mod tallies;
 
 pub use clock::Clock;
-pub use counters::{Counters, Taken, Window};
+pub use counters::{Counters, Mark, Taken, Window};
 pub use deliveries::{
     Attempt, Cancel, Claim, DUE_SHARDS, Deliveries, DeliveryState, Feedback, FeedbackKind, Held, Next,
-    Ordered, PendingCursor, RecipientState, RecipientStatus, Record, Untried, due_shard,
+    Ordered, PendingCursor, Postponed, RecipientState, RecipientStatus, Record, Untried, Waiting, due_shard,
 };
 pub use directory::{Directory, Entry, EntryKind};
 pub use error::{PortError, PortResult, chain};

@@ -23,6 +23,7 @@ fn environment(data: &Path) -> Vec<(&'static str, String)> {
         ("SPOOLWAY_STORES_STATE", urls.state),
         ("SPOOLWAY_STORES_DIRECTORY", urls.directory),
         ("SPOOLWAY_STORES_KEYS", urls.keys),
+        ("SPOOLWAY_STORES_COUNTERS", urls.counters),
     ]
 }
 
@@ -195,7 +196,7 @@ fn a_handler_that_there_is_not_is_a_mistake_that_the_service_is_told() {
 fn every_store_that_a_function_lacks_is_named_at_once() {
     for (handler, wanted) in [
         ("prepare", &["SPOOL", "QUEUE_INBOUND", "QUEUE_OUTBOUND", "STATE", "DIRECTORY", "KEYS"][..]),
-        ("deliver", &["SPOOL", "QUEUE_INBOUND", "QUEUE_OUTBOUND", "STATE", "DIRECTORY"]),
+        ("deliver", &["SPOOL", "QUEUE_INBOUND", "QUEUE_OUTBOUND", "STATE", "DIRECTORY", "COUNTERS"]),
         ("sweep", &["QUEUE_OUTBOUND", "STATE", "DIRECTORY"]),
     ] {
         let mut function = Function::start(handler, &[("SPOOLWAY_HOSTNAME", "edge.example")]);

@@ -19,6 +19,7 @@ mod pool;
 mod record;
 mod route;
 mod schedule;
+pub mod shaping;
 mod site;
 mod smart_host;
 mod smtp;

@@ -4,6 +4,7 @@ mod client;
 pub mod lambda;
 pub mod policy;
 pub mod prepare;
+pub mod shaping;
 pub(crate) mod tls_report;
 
 use std::time::Duration;

@@ -9,7 +9,7 @@ use workers::Stage;
 use workers::deliver::Deliver;
 use workers::lambda::{BatchPorts, Batches, serve_batches, serve_sweeps};
 
-use super::{Stores, join};
+use super::{Stores, deliver, join};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::settings::{Reader, Role, Settings};
 
@@ -41,14 +41,17 @@ fn prepare(settings: &Settings, stores: &Stores) -> Batches {
 
 /// A worker for each invocation, which heeds the ending of that. What is dear to make is made once.
 fn deliver(settings: &Settings, stores: &Stores) -> Outcome<Batches> {
-    let tally = join::tls_tally(settings, stores);
-    let transports = join::transports(settings, stores, &join::resolver(settings)?, tally.as_ref());
-    let (worker, deliver) = (join::deliver_ports(settings, stores), join::deliver_settings(settings)?);
-    let in_front = join::bounces(settings, stores, &worker);
+    let tally = deliver::tls_tally(settings, stores);
+    let shaper = deliver::shaper(settings, stores)?;
+    let transports = deliver::transports(settings, stores, &join::resolver(settings)?, tally.as_ref())
+        .shaped_by(Arc::clone(&shaper));
+    let (worker, deliver) = (deliver::deliver_ports(settings, stores), deliver::deliver_settings(settings)?);
+    let in_front = deliver::bounces(settings, stores, &worker);
     let kept = transports.clone();
     let batches = Batches::new(ports(&stores.outbound, stores), move |ending| {
         let transport = in_front(Arc::new(transports.clone().cut_by(ending.cut.clone())));
-        Arc::new(Deliver::new(deliver.clone(), worker.clone(), transport).drained_by(ending.drain.clone()))
+        let stage = Deliver::new(deliver.clone(), worker.clone(), transport);
+        Arc::new(stage.shaped_by(Arc::clone(&shaper)).drained_by(ending.drain.clone()))
     });
     Ok(batches.resting_by(move || {
         let (kept, tally) = (kept.clone(), tally.clone());

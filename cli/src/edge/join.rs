@@ -9,21 +9,17 @@ use ingress::{Server, Tls};
 use shared::config::Mistake;
 use shared::dns::Dns;
 use shared::port::{Clock, KeyAlgorithm, Resolver, SigningKey, chain};
-use shared::return_path::ReturnPaths;
 use shared::system::{SystemClock, SystemIds};
 use shared::wire::{self, Needs, SecretUrls, StoreUrls, WireError};
 use tokio_util::sync::CancellationToken;
-use workers::deliver::{
-    BouncePorts, Bounces, Deliver, DeliverPorts, DeliverSettings, Observer, Route, Routes, Sources,
-    Suppressions, Transport, TransportPorts, TransportSettings, Transports, TrustAnchors,
-};
+use workers::deliver::TrustAnchors;
 use workers::poll::{PollSettings, Poller};
 use workers::prepare::{Prepare, PreparePorts, PrepareSettings};
 use workers::sweep::{PackRetention, Sweep, SweepPorts, SweepSettings};
-use workers::tls_report::{HttpsPost, Reports, ReportsPorts, ReportsSettings, TlsTally};
+use workers::tls_report::{HttpsPost, Reports, ReportsPorts, ReportsSettings};
 
 use super::needs::{needs, sweeps_packs};
-use super::{Part, Stores, cannot_listen};
+use super::{Part, Stores, cannot_listen, deliver};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::limits::PREPARE_JOBS_MAX;
 use crate::settings::{BareLf, Kind, ListenerTls, Reader, Role, Settings};
@@ -207,7 +203,7 @@ pub(super) fn workers(
         let part = match role {
             Role::Ingress => continue,
             Role::Prepare => poll_prepare(settings, stores),
-            Role::Deliver => poll_deliver(settings, stores, resolver)?,
+            Role::Deliver => deliver::poll(settings, stores, resolver)?,
             Role::Sweep => {
                 let sweep = sweep(settings, Reader::Edge, stores, resolver);
                 part(|drain| async move { sweep.run(drain).await })
@@ -226,34 +222,7 @@ fn poll_prepare(settings: &Settings, stores: &Stores) -> Part {
     part(|drain| poller.run(drain))
 }
 
-fn poll_deliver(settings: &Settings, stores: &Stores, resolver: &Arc<dyn Resolver>) -> Outcome<Part> {
-    let tally = tls_tally(settings, stores);
-    let ports = deliver_ports(settings, stores);
-    let transports = Arc::new(transports(settings, stores, resolver, tally.as_ref()));
-    let kept = Arc::clone(&transports);
-    let transport = bounces(settings, stores, &ports)(transports);
-    let settings = deliver_settings(settings)?;
-    let (outbound, clock, ids) =
-        (Arc::clone(&stores.outbound), Arc::clone(&stores.clock), Arc::clone(&stores.ids));
-    Ok(part(move |drain: CancellationToken| async move {
-        let stage = Deliver::new(settings, ports, transport).drained_by(drain.clone());
-        let poller = Poller::new(outbound, Arc::new(stage), clock, ids, PollSettings::default());
-        let drained = CancellationToken::new();
-        let poll = async {
-            poller.run(drain).await;
-            kept.close_kept().await;
-            drained.cancel();
-        };
-        let count = async {
-            if let Some(tally) = tally {
-                tally.run(drained.clone()).await;
-            }
-        };
-        tokio::join!(poll, count);
-    }))
-}
-
-fn part<F: Future<Output = ()> + Send + 'static>(
+pub(super) fn part<F: Future<Output = ()> + Send + 'static>(
     run: impl FnOnce(CancellationToken) -> F + Send + 'static,
 ) -> Part {
     Box::new(move |drain| Box::pin(run(drain)))
@@ -281,114 +250,9 @@ fn prepare_ports(settings: &Settings, stores: &Stores) -> PreparePorts {
         deliveries: Arc::clone(&stores.deliveries),
         directory: Arc::clone(&stores.directory),
         keys: Arc::clone(&stores.keys),
-        return_paths: return_paths(settings, stores),
+        return_paths: deliver::return_paths(settings, stores),
         clock: Arc::clone(&stores.clock),
     }
-}
-
-pub(super) fn deliver_settings(settings: &Settings) -> Outcome<DeliverSettings> {
-    let mut routes = Routes::new(Route::Mx);
-    for (pattern, route) in &settings.routes {
-        let wrong = |_| Failure::new(Exit::Config, format!("routes: `{pattern}` is no domain"));
-        routes.add(pattern, route.clone()).map_err(wrong)?;
-    }
-    Ok(DeliverSettings {
-        hostname: settings.hostname.to_string(),
-        routes,
-        retry: settings.retry.clone(),
-        retain: settings.stores.memory,
-        connections: settings.deliver.connections,
-        ..DeliverSettings::default()
-    })
-}
-
-pub(super) fn deliver_ports(settings: &Settings, stores: &Stores) -> DeliverPorts {
-    let (directory, clock) = (Arc::clone(&stores.directory), Arc::clone(&stores.clock));
-    DeliverPorts {
-        suppressions: Arc::new(Suppressions::new(settings.suppression.clone(), directory, clock)),
-        spool: Arc::clone(&stores.spool),
-        inbound: Arc::clone(&stores.inbound),
-        outbound: Arc::clone(&stores.outbound),
-        deliveries: Arc::clone(&stores.deliveries),
-        directory: Arc::clone(&stores.directory),
-        clock: Arc::clone(&stores.clock),
-        ids: Arc::clone(&stores.ids),
-    }
-}
-
-/// The return paths of the edge, where it has any.
-fn return_paths(settings: &Settings, stores: &Stores) -> Option<Arc<ReturnPaths>> {
-    let domain = settings.bounces.clone()?;
-    let (directory, clock) = (Arc::clone(&stores.directory), Arc::clone(&stores.clock));
-    Some(Arc::new(ReturnPaths::new(domain, directory, clock)))
-}
-
-/// Makes the first key of return paths where there is none and this process may: where it may not, an operator does.
-pub(super) async fn ensure_return_paths(settings: &Settings, stores: &Stores) {
-    if !(settings.roles.has(Role::Prepare) || settings.roles.has(Role::Ingress)) {
-        return;
-    }
-    let Some(paths) = return_paths(settings, stores) else { return };
-    if let Err(error) = paths.ensure_key(&*stores.ids).await {
-        tracing::warn!(
-            cause = error.chain(),
-            "no key for return paths could be made: run spoolway bounces rotate"
-        );
-    }
-}
-
-/// What puts the reading of bounces in front of the transports, where there are return paths.
-pub(super) fn bounces(
-    settings: &Settings,
-    stores: &Stores,
-    deliver: &DeliverPorts,
-) -> impl Fn(Arc<dyn Transport>) -> Arc<dyn Transport> + Send + Sync + 'static {
-    let ports = return_paths(settings, stores).map(|return_paths| BouncePorts {
-        spool: Arc::clone(&deliver.spool),
-        outbound: Arc::clone(&deliver.outbound),
-        deliveries: Arc::clone(&deliver.deliveries),
-        suppressions: Arc::clone(&deliver.suppressions),
-        return_paths,
-        clock: Arc::clone(&deliver.clock),
-    });
-    move |inner| match &ports {
-        Some(ports) => Arc::new(Bounces::new(inner, ports.clone())),
-        None => inner,
-    }
-}
-
-pub(super) fn transports(
-    settings: &Settings,
-    stores: &Stores,
-    resolver: &Arc<dyn Resolver>,
-    tally: Option<&Arc<TlsTally>>,
-) -> Transports {
-    let ports = TransportPorts {
-        spool: Arc::clone(&stores.spool),
-        resolver: Arc::clone(resolver),
-        directory: Arc::clone(&stores.directory),
-        clock: Arc::clone(&stores.clock),
-        ids: Arc::clone(&stores.ids),
-        secrets: Arc::new(SecretUrls::default()),
-    };
-    let settings = TransportSettings {
-        hostname: settings.hostname.to_string(),
-        port: settings.deliver.port,
-        allow_private_addresses: settings.deliver.allow_private_addresses,
-        inbox: Some(settings.inbox.clone()),
-        tls_overrides: settings.tls_policy.clone(),
-        observer: tally.map_or_else(Observer::default, |tally| Observer(Arc::clone(tally) as _)),
-        sources: Sources::new(settings.sources.clone()),
-        limits: settings.deliver.limits(),
-        ..TransportSettings::default()
-    };
-    Transports::new(settings, ports)
-}
-
-/// What counts TLS, where reports of it are made.
-pub(super) fn tls_tally(settings: &Settings, stores: &Stores) -> Option<Arc<TlsTally>> {
-    settings.tls_reports.as_ref()?;
-    Some(Arc::new(TlsTally::new(Arc::clone(&stores.tallies), Arc::clone(&stores.clock))))
 }
 
 fn tls_reports(settings: &Settings, stores: &Stores, resolver: &Arc<dyn Resolver>) -> Option<Reports> {

@@ -13,6 +13,8 @@ pub(crate) const HANDS: &[Store] = &[Store::Spool, Store::State, Store::Director
 pub(crate) const QUEUE: &[Store] = &[Store::QueueInbound, Store::QueueOutbound, Store::State];
 /// What `cancel` looks at; it writes the state.
 pub(crate) const CANCEL: &[Store] = TRACE;
+/// What `shaping explain` looks at.
+pub(crate) const SHAPING: &[Store] = &[Store::State, Store::Counters];
 /// What `domain` looks at and writes.
 pub(crate) const DOMAIN: &[Store] = &[Store::Directory, Store::Keys];
 
@@ -43,17 +45,16 @@ fn of_role(role: Role, settings: &Settings, reader: Reader) -> Needs {
             Store::Directory,
             Store::Keys,
         ]),
-        // of the directory, the MTA-STS policies of domains, the suppressions, what the edge shares, and orders
-        Role::Deliver => {
-            let deliver = Needs::of(&[
-                Store::Spool,
-                Store::QueueInbound,
-                Store::QueueOutbound,
-                Store::State,
-                Store::Directory,
-            ]);
-            deliver.and(counted(settings))
-        }
+        // of the directory, the MTA-STS policies of domains, the suppressions, what the edge shares, and orders; what it sends to a
+        // site is counted over all workers
+        Role::Deliver => Needs::of(&[
+            Store::Spool,
+            Store::QueueInbound,
+            Store::QueueOutbound,
+            Store::State,
+            Store::Directory,
+            Store::Counters,
+        ]),
         Role::Sweep => {
             let sweep =
                 Needs::of(&[Store::QueueOutbound, Store::State, Store::Directory]).and(counted(settings));
@@ -112,7 +113,7 @@ mod tests {
         );
         assert_eq!(
             of(&[Role::Deliver], None),
-            ["spool", "queue_inbound", "queue_outbound", "state", "directory"]
+            ["spool", "queue_inbound", "queue_outbound", "state", "directory", "counters"]
         );
         assert_eq!(of(&[Role::Sweep], None), ["spool", "queue_outbound", "state", "directory"]);
         assert_eq!(of(&Role::ALL, None).len(), Store::ALL.len());

@@ -65,6 +65,7 @@ fn settings(root: &mut Section<'_>, reader: Reader) -> Settings {
         tls_policy: tls_policy::overrides(root),
         deliver: root.section("deliver", deliver),
         tls_reports: root.section("tls_reports", tls_reports::tls_reports),
+        shaping_rules: root.section("shaping", |shaping| shaping.optional("rules")),
         http: root.section("http", |http| http.optional("address")),
         log: root.section("log", log),
         roles,

@@ -34,6 +34,7 @@ fn the_example_lists_every_key_with_its_default() {
     // where there is no default, the example shows what could be written
     settings.retry.domains.clear();
     settings.relay_domains.clear();
+    settings.shaping_rules = None;
     let certificates = settings.tls.take().unwrap().certificates;
     assert_eq!(certificates.len(), 2);
     settings.listeners.iter_mut().for_each(|listener| listener.tls = ListenerTls::Off);
@@ -310,6 +311,7 @@ fn a_function_lists_every_store_that_it_lacks_and_has_no_folder_of_its_own() {
             "stores.queue_outbound: it is not set; set SPOOLWAY_STORES_QUEUE_OUTBOUND to a URL; a function has no folder of its own",
             "stores.state: it is not set; set SPOOLWAY_STORES_STATE to a URL; a function has no folder of its own",
             "stores.directory: it is not set; set SPOOLWAY_STORES_DIRECTORY to a URL; a function has no folder of its own",
+            "stores.counters: it is not set; set SPOOLWAY_STORES_COUNTERS to a URL; a function has no folder of its own",
         ]
     );
     let sweep = [

@@ -1,9 +1,10 @@
 use bytes::Bytes;
+use shared::job::Delivery;
 use shared::mail::{
     Body, ByMode, ClientDns, ContentFacts, DeliverBy, Envelope, Notify, OriginalRecipient, Ret, ReverseDns,
 };
 use shared::pack::{NewMessage, encode};
-use shared::port::Record;
+use shared::port::{Next, Postponed, Record, Waiting};
 
 use super::*;
 use crate::samples::{ACCEPTED, NOW, after, attempts, message_id, stores, text};
@@ -253,6 +254,7 @@ async fn the_story_as_json_stays_as_it_is() {
                 "destination": "example.org",
                 "signed": ["s1._domainkey.example.com"],
                 "unsigned": null,
+                "waiting": null,
                 "recipients": [{"address": "bob@example.org", "status": "deferred", "reply": reply, "report": null}],
                 "attempts": [{
                     "number": 1,
@@ -274,6 +276,42 @@ async fn the_story_as_json_stays_as_it_is() {
             "waiting": [],
         })
     );
+}
+
+#[tokio::test]
+async fn an_attempt_that_was_put_off_says_what_it_waits_for() {
+    let id = message_id("a");
+    let open = stores().await;
+    let deliveries = open.stores.deliveries.clone();
+    let busy = Reply::new(421, (7, 0), "too many connections");
+    let tried = attempts(id, "example.org", &["bob@example.org"], &[busy], Some(after(300)));
+    let Next::Due { delivery, .. } = tried[0].next.clone() else { panic!("it is deferred") };
+    deliveries.record(tried).await.unwrap();
+    let waiting = Waiting {
+        reason: "suspended".to_owned(),
+        text: "mx.example.org is suspended by rule x since it said: 421\u{1b}[2J".to_owned(),
+        until: after(600),
+    };
+    let delivery = Delivery { postponed: 2, ..*delivery };
+    let postponed = Postponed { delivery, waiting, due_at: after(900), forget_at: after(90 * 86_400) };
+    deliveries.postpone(vec![postponed]).await.unwrap();
+    let spool = open.stores.spool.clone();
+    let ports = Ports { spool, deliveries, now: NOW, place: "./.spoolway".to_owned() };
+    let mut out = Vec::new();
+    run(&ports, id, false, Screen::default(), &mut out).await.unwrap();
+    let story = text(out);
+    for part in [
+        "  waiting: mx.example.org is suspended by rule x since it said: 421\u{fffd}[2J\n",
+        "  next      attempt 2 at 2023-11-14 22:23:20 UTC, put off 2 times; given up on",
+    ] {
+        assert!(story.contains(part), "{story}");
+    }
+    let mut out = Vec::new();
+    run(&ports, id, true, Screen::default(), &mut out).await.unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text(out)).unwrap();
+    let waiting = &json["deliveries"][0]["waiting"];
+    assert_eq!((waiting["reason"].as_str(), waiting["times"].as_u64()), (Some("suspended"), Some(2)));
+    assert_eq!(waiting["until"], "2023-11-14T22:23:20Z");
 }
 
 #[tokio::test]

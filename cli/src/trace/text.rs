@@ -139,12 +139,27 @@ fn write_delivery(
     } else if delivery.held {
         let end = moment(delivery.expires_at);
         writeln!(out, "  next      attempt 1 at its release, or within a minute of it; given up on {end}")?;
+    } else if let Some(waiting) = &delivery.waiting {
+        let number = delivery.attempts.last().map_or(1, |attempt| attempt.number + 1);
+        let (until, end) = (moment(waiting.until), moment(delivery.expires_at));
+        let text = format!("  waiting: {}", plain(&waiting.text));
+        writeln!(out, "{}", screen.tint(Tone::Waiting, &text))?;
+        writeln!(
+            out,
+            "  next      attempt {number} at {until}, put off {}; given up on {end}",
+            times(waiting.times)
+        )?;
     } else if let Some(at) = delivery.next_attempt_by {
         let number = delivery.attempts.last().map_or(1, |attempt| attempt.number + 1);
         let end = moment(delivery.expires_at);
         writeln!(out, "  next      attempt {number} {}, by {}; given up on {end}", due(at, now), moment(at))?;
     }
     Ok(())
+}
+
+/// `once`, `2 times`
+fn times(times: u32) -> String {
+    if times == 1 { "once".to_owned() } else { format!("{times} times") }
 }
 
 fn after_hold(until: Timestamp, expires_at: Timestamp) -> String {

@@ -1,4 +1,4 @@
-//! Counters in DynamoDB: an item for each window of a name that was counted in.
+//! Counters in DynamoDB: an item for each window of a name that was counted in, and one for each mark.
 //!
 //! A take whose answer was lost is made again by the SDK, and counts twice then: a limit is kept, and now and then a little early.
 
@@ -8,13 +8,18 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, ReturnValue};
 
 use super::Aws;
-use super::error::of_write;
+use super::error::{of_read, of_write};
 use super::meter::capacity;
+use crate::limits::MARK_OCTETS_MAX;
 use crate::limits::aws::COUNTER_KEPT;
 use crate::mail::Timestamp;
-use crate::port::{Counters, PortResult, Taken, Window};
+use crate::port::{Counters, Mark, PortError, PortResult, Taken, Window};
 
 const TAKE: &str = "the taking of tokens";
+const MARK: &str = "the write of a mark";
+const MARKED: &str = "the read of a mark";
+/// The sort key of a mark.
+const SORT: &str = "M";
 
 /// Counters in the table of the delivery state, under keys of their own.
 pub struct DynamoCounters {
@@ -64,5 +69,44 @@ impl Counters for DynamoCounters {
             }
             Err(error) => Err(of_write(TAKE, error)),
         }
+    }
+
+    async fn mark(&self, mark: &Mark) -> PortResult<()> {
+        if mark.value.len() > MARK_OCTETS_MAX {
+            return Err(PortError::refused(
+                MARK,
+                format!("its value has more than {MARK_OCTETS_MAX} octets"),
+            ));
+        }
+        let expires = (mark.until + COUNTER_KEPT).millis() / 1000;
+        let put = self.client.put_item().table_name(&self.table);
+        let put = put
+            .item("pk", AttributeValue::S(format!("C#{}", mark.name)))
+            .item("sk", AttributeValue::S(SORT.to_owned()))
+            .item("value", AttributeValue::S(mark.value.clone()))
+            .item("until", AttributeValue::N(mark.until.millis().to_string()))
+            .item("expires", AttributeValue::N(expires.to_string()))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let answer = put.send().await.map_err(|error| of_write(MARK, error))?;
+        capacity("PutItem", "write", &answer.consumed_capacity);
+        Ok(())
+    }
+
+    async fn marked(&self, name: &str, now: Timestamp) -> PortResult<Option<Mark>> {
+        let get = self.client.get_item().table_name(&self.table).consistent_read(true);
+        let get = get
+            .key("pk", AttributeValue::S(format!("C#{name}")))
+            .key("sk", AttributeValue::S(SORT.to_owned()))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let answer = get.send().await.map_err(|error| of_read(MARKED, error))?;
+        capacity("GetItem", "read", &answer.consumed_capacity);
+        let Some(item) = answer.item else { return Ok(None) };
+        let value = item.get("value").and_then(|value| value.as_s().ok());
+        let until = item.get("until").and_then(|until| until.as_n().ok()?.parse().ok());
+        let (Some(value), Some(until)) = (value, until) else {
+            return Err(PortError::refused(MARKED, "an item is no mark"));
+        };
+        let until = Timestamp::from_millis(until);
+        Ok((until > now).then(|| Mark { name: name.to_owned(), value: value.clone(), until }))
     }
 }

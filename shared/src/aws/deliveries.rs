@@ -15,6 +15,7 @@ mod holds;
 mod items;
 mod notes;
 mod orders;
+mod postponements;
 mod records;
 
 use std::collections::HashMap;
@@ -28,7 +29,8 @@ use super::Aws;
 use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{MessageId, Reply, Timestamp};
 use crate::port::{
-    Cancel, Claim, Deliveries, DeliveryState, Feedback, Held, Ordered, PendingCursor, PortResult, Record,
+    Cancel, Claim, Deliveries, DeliveryState, Feedback, Held, Ordered, PendingCursor, PortResult, Postponed,
+    Record,
 };
 
 type Item = HashMap<String, AttributeValue>;
@@ -67,6 +69,10 @@ impl Deliveries for DynamoDeliveries {
 
     async fn hold(&self, held: Vec<Held>) -> PortResult<Vec<PortResult<()>>> {
         Ok(self.hold_all(held).await)
+    }
+
+    async fn postpone(&self, postponed: Vec<Postponed>) -> PortResult<Vec<PortResult<()>>> {
+        Ok(self.postpone_all(postponed).await)
     }
 
     async fn cancel(&self, key: &DeliveryKey, reply: &Reply) -> PortResult<Cancel> {

@@ -1,14 +1,17 @@
-//! Counters in SQLite: a row for each window of a name that was counted in.
+//! Counters in SQLite: a row for each window of a name that was counted in, and one for each mark.
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::database::Database;
+use crate::limits::MARK_OCTETS_MAX;
 use crate::mail::Timestamp;
-use crate::port::{Counters, PortResult, Taken, Window};
+use crate::port::{Counters, Mark, PortError, PortResult, Taken, Window};
 
 const OPEN: &str = "the opening of the counters";
 const TAKE: &str = "the taking of tokens";
+const MARK: &str = "the write of a mark";
+const MARKED: &str = "the read of a mark";
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS counter (
@@ -17,6 +20,11 @@ const SCHEMA: &str = "
         began_at INTEGER NOT NULL,
         taken INTEGER NOT NULL,
         PRIMARY KEY (name, period, began_at)
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS mark (
+        name TEXT PRIMARY KEY,
+        value TEXT NOT NULL,
+        until INTEGER NOT NULL
     ) WITHOUT ROWID;
 ";
 
@@ -38,6 +46,36 @@ impl Counters for SqliteCounters {
     async fn take(&self, window: &Window, n: u64, now: Timestamp) -> PortResult<Taken> {
         let window = window.clone();
         self.database.write(TAKE, move |db| take(db, &window, n, now)).await
+    }
+
+    async fn mark(&self, mark: &Mark) -> PortResult<()> {
+        if mark.value.len() > MARK_OCTETS_MAX {
+            return Err(PortError::refused(
+                MARK,
+                format!("its value has more than {MARK_OCTETS_MAX} octets"),
+            ));
+        }
+        let Mark { name, value, until } = mark.clone();
+        let write = move |db: &Connection| {
+            let mut write =
+                db.prepare_cached("INSERT OR REPLACE INTO mark (name, value, until) VALUES (?1, ?2, ?3)")?;
+            write.execute(params![name, value, until.millis()]).map(drop)
+        };
+        self.database.write(MARK, write).await
+    }
+
+    async fn marked(&self, name: &str, now: Timestamp) -> PortResult<Option<Mark>> {
+        let name = name.to_owned();
+        let read = move |db: &Connection| {
+            let mut read =
+                db.prepare_cached("SELECT value, until FROM mark WHERE name = ?1 AND until > ?2")?;
+            let mark = read.query_row(params![name, now.millis()], |row| {
+                let (value, until) = (row.get(0)?, Timestamp::from_millis(row.get(1)?));
+                Ok(Mark { name: name.clone(), value, until })
+            });
+            mark.optional()
+        };
+        self.database.read(MARKED, read).await
     }
 }
 

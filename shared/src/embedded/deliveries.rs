@@ -13,7 +13,7 @@ use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{MessageId, Reply, Timestamp};
 use crate::port::{
     Cancel, Claim, Deliveries, DeliveryState, Feedback, Held, Ordered, PendingCursor, PortError, PortResult,
-    Record,
+    Postponed, Record,
 };
 use store::Row;
 
@@ -23,6 +23,7 @@ const FINISH: &str = "the end of a claim";
 const ABANDON: &str = "the giving up of a claim";
 const RECORD: &str = "the record of an attempt";
 const HOLD: &str = "the hold of a delivery";
+const POSTPONE: &str = "the postponement of a delivery";
 const CANCEL: &str = "the cancel of a delivery";
 const NOTE: &str = "the note on a delivery";
 const ORDER: &str = "the order for a delivery";
@@ -112,6 +113,23 @@ impl Deliveries for SqliteDeliveries {
             Ok(answers)
         };
         self.database.write_in_company(HOLD, hold).await
+    }
+
+    async fn postpone(&self, postponed: Vec<Postponed>) -> PortResult<Vec<PortResult<()>>> {
+        let rows: Vec<(Row, Postponed)> =
+            postponed.into_iter().map(|one| (Row::postponed(one.clone()), one)).collect();
+        let postpone = move |db: &Connection| {
+            let mut answers = Vec::with_capacity(rows.len());
+            for (first, postponed) in rows {
+                match store::postpone(db, &first, postponed) {
+                    Ok(()) => answers.push(Ok(())),
+                    Err(error) if db.is_autocommit() => return Err(error),
+                    Err(error) => answers.push(Err(PortError::refused(POSTPONE, error))),
+                }
+            }
+            Ok(answers)
+        };
+        self.database.write_in_company(POSTPONE, postpone).await
     }
 
     async fn cancel(&self, key: &DeliveryKey, reply: &Reply) -> PortResult<Cancel> {

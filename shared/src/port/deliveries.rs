@@ -39,6 +39,11 @@ pub trait Deliveries: Send + Sync {
     /// item already, it stays as it is and the answer is `Ok`: written twice it is held once, and what was cancelled stays so.
     async fn hold(&self, held: Vec<Held>) -> PortResult<Vec<PortResult<()>>>;
 
+    /// Writes deliveries whose attempt is put off, one result each, in their order: each becomes due at the time given, and says what it
+    /// waits for. An item is made where there is none. It stays as it is, and the answer is `Ok`, where this attempt or a later one is on
+    /// record, where it was put off as often or more often, and where nobody is left to be tried.
+    async fn postpone(&self, postponed: Vec<Postponed>) -> PortResult<Vec<PortResult<()>>>;
+
     /// Cancels a delivery that is held: each of its recipients gets the final status cancelled, with `reply`, and nothing is due any
     /// more. Not once [`due`](Self::due) has leased it, which is its release: of a cancel and a lease that race, one wins.
     async fn cancel(&self, key: &DeliveryKey, reply: &Reply) -> PortResult<Cancel>;
@@ -132,6 +137,30 @@ pub struct Untried {
     pub forget_at: Timestamp,
 }
 
+/// A delivery whose attempt is put off, to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Postponed {
+    /// The delivery as it will be tried: the same attempt, put off once more.
+    pub delivery: Delivery,
+    /// Why, and until when.
+    pub waiting: Waiting,
+    /// When it is due. A worker that sends the job itself, with a delay, adds a grace to the time of `waiting`.
+    pub due_at: Timestamp,
+    /// When the item may be deleted.
+    pub forget_at: Timestamp,
+}
+
+/// What an attempt waits for, other than its time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// A short name of the reason, such as `suspended`.
+    pub reason: String,
+    /// The reason for a person, on one line.
+    pub text: String,
+    /// Until when.
+    pub until: Timestamp,
+}
+
 /// What a cancel came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cancel {
@@ -201,6 +230,9 @@ pub struct DeliveryState {
     /// Until when it is held, or was before its first attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_until: Option<Timestamp>,
+    /// What the next attempt waits for, where it was put off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
     /// Each recipient.
     pub recipients: Vec<RecipientState>,
     /// The attempts that ended, oldest first: the first one and the latest, at most [`ATTEMPTS_MAX`](crate::limits::ATTEMPTS_MAX).

@@ -1,4 +1,8 @@
-use super::{Cancel, DeliveryState, Feedback, Held, Next, RecipientState, RecipientStatus, Record};
+use super::{
+    Cancel, DeliveryState, Feedback, Held, Next, Postponed, RecipientState, RecipientStatus, Record,
+    Standing, Untried,
+};
+use crate::job::Delivery;
 use crate::limits::{ATTEMPTS_MAX, FEEDBACK_MAX};
 use crate::mail::{Mailbox, Reply};
 
@@ -19,6 +23,7 @@ impl DeliveryState {
             accepted_at: delivery.accepted_at,
             expires_at: delivery.expires_at,
             held_until: None,
+            waiting: None,
             recipients,
             attempts: vec![attempt],
             orders: Vec::new(),
@@ -31,32 +36,40 @@ impl DeliveryState {
     }
 
     /// The item of a delivery that is held.
-    pub fn hold(Held { delivery, until, .. }: Held) -> Self {
-        let waiting = |address: &Mailbox| RecipientState {
-            address: address.clone(),
-            status: RecipientStatus::Deferred,
-            reply: None,
-            report: None,
-        };
-        Self {
-            key: delivery.key.clone(),
-            tenant: delivery.tenant.clone(),
-            from: delivery.from.clone(),
-            return_path: delivery.return_path.clone(),
-            subject: delivery.subject.clone(),
-            size: delivery.length,
-            signed: delivery.signed.clone(),
-            unsigned: delivery.unsigned.clone(),
-            accepted_at: delivery.accepted_at,
-            expires_at: delivery.expires_at,
-            held_until: Some(until),
-            recipients: delivery.recipients.iter().map(|recipient| waiting(&recipient.address)).collect(),
-            attempts: Vec::new(),
-            orders: Vec::new(),
-            due_at: Some(until),
-            pending: Some(Box::new(delivery)),
-            feedback: Vec::new(),
+    pub fn hold(Held { delivery, until, forget_at }: Held) -> Self {
+        let untried = Untried { delivery, due_at: until, forget_at };
+        Self { held_until: Some(until), ..Self::untried(untried) }
+    }
+
+    /// The item of a delivery whose first attempt is put off.
+    pub fn postpone(Postponed { delivery, waiting, due_at, forget_at }: Postponed) -> Self {
+        Self { waiting: Some(waiting), ..Self::untried(Untried { delivery, due_at, forget_at }) }
+    }
+
+    /// Puts the next attempt off, unless it has been made, was put off as often already, or is not to be made; tells whether that
+    /// changes the item.
+    pub fn put_off(&mut self, postponed: Postponed) -> bool {
+        let Postponed { delivery, waiting, due_at, .. } = postponed;
+        let made = self.attempts.iter().any(|attempt| attempt.number >= delivery.attempt);
+        let turn = |delivery: &Delivery| (delivery.attempt, delivery.postponed);
+        let open = self.pending.as_deref().is_some_and(|pending| turn(pending) < turn(&delivery));
+        // what is to be returned waits for no site
+        if made || !open || matches!(self.standing(), Standing::Returned { .. }) {
+            return false;
         }
+        let until = waiting.until;
+        self.set_next(Next::Due { at: due_at, delivery: Box::new(delivery) });
+        self.waiting = self.pending.is_some().then_some(waiting);
+        self.obey_standing(until);
+        true
+    }
+
+    /// Whether `delivery` is a turn that has passed: its attempt or a later one is on record, or it was put off since.
+    pub fn has_passed(&self, delivery: &Delivery) -> bool {
+        let put_off = self.pending.as_deref().is_some_and(|pending| {
+            pending.attempt == delivery.attempt && pending.postponed > delivery.postponed
+        });
+        put_off || self.attempts.iter().any(|attempt| attempt.number >= delivery.attempt)
     }
 
     /// Whether it is held still. A lease moves the due time away from the release, and nothing moves it back.
@@ -121,6 +134,7 @@ impl DeliveryState {
     }
 
     fn set_next(&mut self, next: Next) {
+        self.waiting = None;
         (self.due_at, self.pending) = match next {
             Next::Settled => (None, None),
             Next::Due { at, delivery } => (Some(at), Some(delivery)),
@@ -138,7 +152,7 @@ impl DeliveryState {
         };
         pending.recipients.retain(|recipient| !is_settled(&recipient.address));
         if pending.recipients.is_empty() {
-            (self.due_at, self.pending) = (None, None);
+            (self.due_at, self.pending, self.waiting) = (None, None, None);
         }
     }
 }

@@ -43,6 +43,7 @@ impl DeliveryState {
             accepted_at: delivery.accepted_at,
             expires_at: delivery.expires_at,
             held_until: None,
+            waiting: None,
             recipients: delivery.recipients.iter().map(|recipient| waiting(&recipient.address)).collect(),
             attempts: Vec::new(),
             orders: Vec::new(),

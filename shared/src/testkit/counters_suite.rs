@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::fixture::Pair;
 use super::samples::{NOW, unique};
 use super::{Faults, Faulty, Fixture, Mode};
-use crate::port::{Counters, PortError, Taken, Window};
+use crate::port::{Counters, Mark, PortError, Taken, Window};
 
 /// Checks the contract of [`Counters`].
 pub async fn counters_suite(fixture: &dyn Fixture<dyn Counters>) {
@@ -16,6 +16,8 @@ pub async fn counters_suite(fixture: &dyn Fixture<dyn Counters>) {
     the_limit_is_the_one_of_the_call(fixture).await;
     takers_that_compete_never_get_more_than_there_is(fixture).await;
     counts_outlive_their_handles(fixture).await;
+    a_mark_is_there_until_its_time_or_the_next_one(fixture).await;
+    marks_outlive_their_handles_and_are_no_windows(fixture).await;
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -88,6 +90,35 @@ async fn counts_outlive_their_handles(fixture: &dyn Fixture<dyn Counters>) {
     pair.a.take(&window, 1, NOW).await.expect("take");
     let (_store, counters) = pair.reopen().await;
     assert!(matches!(counters.take(&window, 1, NOW).await.expect("take"), Taken::Exhausted { .. }));
+}
+
+async fn a_mark_is_there_until_its_time_or_the_next_one(fixture: &dyn Fixture<dyn Counters>) {
+    let Pair { a, b, store: _store } = Pair::open(fixture).await;
+    let mark = Mark { name: unique("mark"), value: "why: \"überall\"\n".to_owned(), until: NOW + MINUTE };
+    assert_eq!(b.marked(&mark.name, NOW).await.expect("marked"), None);
+    a.mark(&mark).await.expect("mark");
+    assert_eq!(b.marked(&mark.name, NOW).await.expect("marked"), Some(mark.clone()));
+    assert_eq!(b.marked(&unique("mark"), NOW).await.expect("marked"), None);
+    let shorter = Mark { value: String::new(), until: NOW + MINUTE / 2, ..mark.clone() };
+    b.mark(&shorter).await.expect("mark");
+    assert_eq!(
+        a.marked(&mark.name, NOW).await.expect("marked"),
+        Some(shorter.clone()),
+        "the last one counts"
+    );
+    assert_eq!(a.marked(&mark.name, shorter.until).await.expect("marked"), None, "it ends with its time");
+    let long = Mark { value: "x".repeat(crate::limits::MARK_OCTETS_MAX + 1), ..mark };
+    assert!(matches!(a.mark(&long).await, Err(PortError::Refused { .. })));
+}
+
+async fn marks_outlive_their_handles_and_are_no_windows(fixture: &dyn Fixture<dyn Counters>) {
+    let pair = Pair::open(fixture).await;
+    let window = window(1);
+    let mark = Mark { name: window.name.clone(), value: "1".to_owned(), until: NOW + MINUTE };
+    pair.a.mark(&mark).await.expect("mark");
+    let (_store, counters) = pair.reopen().await;
+    assert_eq!(counters.take(&window, 1, NOW).await.expect("take"), Taken::Granted { left: 0 });
+    assert_eq!(counters.marked(&mark.name, NOW).await.expect("marked"), Some(mark));
 }
 
 /// Checks that what is left is no more than what was certainly taken leaves, and no less than what may have been.

@@ -5,6 +5,7 @@ mod due;
 mod holds;
 mod notes;
 mod orders;
+mod postponements;
 mod records;
 
 use std::collections::BTreeMap;
@@ -53,6 +54,11 @@ pub async fn deliveries_suite(fixture: &dyn Fixture<dyn Deliveries>) {
     orders::an_attempt_undoes_no_order(fixture).await;
     orders::an_order_makes_an_item_only_where_it_is_told_of_what(fixture).await;
     orders::orders_and_records_that_race_are_all_kept(fixture).await;
+    postponements::what_is_put_off_is_due_at_its_time_and_says_why(fixture).await;
+    postponements::an_attempt_that_was_made_is_not_put_off(fixture).await;
+    postponements::the_later_of_two_postponements_stays(fixture).await;
+    postponements::a_record_ends_the_wait(fixture).await;
+    postponements::what_is_released_from_a_hold_can_be_put_off(fixture).await;
     due::state_outlives_its_handles(fixture).await;
 }
 
@@ -80,6 +86,7 @@ pub async fn deliveries_under_faults(fixture: &dyn Fixture<dyn Deliveries>, seed
         holds::holds_hold(&*faulty, &*b).await;
         notes::notes_hold(&*faulty, &*b).await;
         orders::orders_hold(&*faulty, &*b).await;
+        postponements::postponements_hold(&*faulty, &*b).await;
     }
     assert!(faults.failed() > 0, "the seed draws no fault at all");
 }

@@ -12,8 +12,8 @@ use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{Domain, MessageId, PackId, Reply, TenantId, Timestamp};
 use crate::port::{
     Cancel, Claim, Count, Counters, Deliveries, DeliveryState, Depth, Directory, Entry, EntryKind, Feedback,
-    Held, Keys, Ordered, Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Queue, Receipt,
-    Received, Record, SigningKey, Spool, SpoolWriter, Taken, Tallies, Window,
+    Held, Keys, Mark, Ordered, Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Postponed,
+    Queue, Receipt, Received, Record, SigningKey, Spool, SpoolWriter, Taken, Tallies, Window,
 };
 
 /// A port whose operations fail as [`Faults`] has it: `Faulty<dyn Spool>` is a `Spool`, and so on for each port.
@@ -123,6 +123,9 @@ impl Deliveries for Faulty<dyn Deliveries> {
     async fn hold(&self, held: Vec<Held>) -> PortResult<Vec<PortResult<()>>> {
         self.faults.apply("hold", self.inner.hold(held)).await
     }
+    async fn postpone(&self, postponed: Vec<Postponed>) -> PortResult<Vec<PortResult<()>>> {
+        self.faults.apply("postpone", self.inner.postpone(postponed)).await
+    }
     async fn cancel(&self, key: &DeliveryKey, reply: &Reply) -> PortResult<Cancel> {
         self.faults.apply("cancel", self.inner.cancel(key, reply)).await
     }
@@ -194,6 +197,12 @@ impl Keys for Faulty<dyn Keys> {
 impl Counters for Faulty<dyn Counters> {
     async fn take(&self, window: &Window, n: u64, now: Timestamp) -> PortResult<Taken> {
         self.faults.apply("take", self.inner.take(window, n, now)).await
+    }
+    async fn mark(&self, mark: &Mark) -> PortResult<()> {
+        self.faults.apply("mark", self.inner.mark(mark)).await
+    }
+    async fn marked(&self, name: &str, now: Timestamp) -> PortResult<Option<Mark>> {
+        self.faults.apply_read("marked", self.inner.marked(name, now)).await
     }
 }
 

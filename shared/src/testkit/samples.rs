@@ -84,6 +84,7 @@ pub fn delivery(to: &[&str]) -> Delivery {
         expires_at: NOW + Duration::from_secs(5 * 86_400),
         notices: Default::default(),
         route: None,
+        postponed: 0,
     }
 }
 

@@ -11,8 +11,8 @@ use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{Domain, MessageId, PackId, Reply, Timestamp};
 use crate::port::{
     Cancel, Claim, Count, Counters, Deliveries, DeliveryState, Depth, Directory, Entry, EntryKind, Feedback,
-    Held, Keys, Ordered, Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Queue, Receipt,
-    Received, Record, SigningKey, Spool, SpoolWriter, Taken, Tallies, Window,
+    Held, Keys, Mark, Ordered, Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Postponed,
+    Queue, Receipt, Received, Record, SigningKey, Spool, SpoolWriter, Taken, Tallies, Window,
 };
 
 /// Stands where a store is that is not opened. Whoever asks it for anything has a fault, and is told so: it refuses every call.
@@ -100,6 +100,10 @@ impl Deliveries for Absent {
         self.refuse("the record of outcomes")
     }
 
+    async fn postpone(&self, _: Vec<Postponed>) -> PortResult<Vec<PortResult<()>>> {
+        self.refuse("the postponement of a delivery")
+    }
+
     async fn hold(&self, _: Vec<Held>) -> PortResult<Vec<PortResult<()>>> {
         self.refuse("the hold of deliveries")
     }
@@ -175,6 +179,14 @@ impl Keys for Absent {
 impl Counters for Absent {
     async fn take(&self, _: &Window, _: u64, _: Timestamp) -> PortResult<Taken> {
         self.refuse("the taking of tokens")
+    }
+
+    async fn mark(&self, _: &Mark) -> PortResult<()> {
+        self.refuse("the write of a mark")
+    }
+
+    async fn marked(&self, _: &str, _: Timestamp) -> PortResult<Option<Mark>> {
+        self.refuse("the read of a mark")
     }
 }
 

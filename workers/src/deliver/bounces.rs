@@ -17,14 +17,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use shared::job::Delivery;
-use shared::mail::Reply;
+use shared::mail::{Domain, Reply, TenantId};
 use shared::port::{Clock, Deliveries, Queue, Spool};
 use shared::return_path::{ReturnPath, ReturnPaths};
 use tokio::sync::mpsc;
 
 use super::outcome::Failure;
 use super::pending::{Pending, Reporter};
-use super::{Outcome, Rule, Suppressions, Transport, Tried};
+use super::{Outcome, Rule, Site, Source, Suppressions, Transport, Tried};
 
 /// What stands in the place of a route.
 const ROUTE: &str = "bounces";
@@ -102,6 +102,14 @@ impl Bounces {
 
 #[async_trait]
 impl Transport for Bounces {
+    async fn site(&self, rule: Rule<'_>, domain: &Domain) -> Option<Site> {
+        if domain == self.ports.return_paths.domain() { None } else { self.inner.site(rule, domain).await }
+    }
+
+    fn source(&self, tenant: &TenantId) -> Option<Arc<Source>> {
+        self.inner.source(tenant)
+    }
+
     async fn attempt(&self, rule: Rule<'_>, deliveries: Vec<Delivery>, tried: &mpsc::Sender<Tried>) {
         let (ours, others): (Vec<_>, Vec<_>) =
             deliveries.into_iter().partition(|delivery| self.is_ours(delivery));

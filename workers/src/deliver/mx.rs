@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use shared::mail::Domain;
-use shared::port::{Answer, MxHost, ResolveError, Resolved};
+use shared::port::{Answer, MxHost, ResolveError, Resolved, Resolver};
 
 use self::order::{by_preference, by_weight, interleaved};
 use super::address::is_public;
@@ -84,7 +84,7 @@ impl<'a> Targets<'a> {
         if let Some(ip) = domain.literal() {
             // RFC 5321 §4.1.3: an address literal is the host
             let host = Host { name: ip.to_string(), port: settings.port, rank: 0 };
-            let site = Site::of_hosts([host.name.as_str()]);
+            let site = Site::of_hosts([&host.name]);
             return Ok(Self::new(settings, ports, site, Failure::NoMailHost).with_hosts(vec![host]));
         }
         let Answer { records, secure, .. } = match ports.resolver.mx(domain.as_str()).await {
@@ -109,6 +109,16 @@ impl<'a> Targets<'a> {
             rank: u32::from(record.preference),
         };
         Ok(targets.with_hosts(records.into_iter().map(host).collect()))
+    }
+
+    /// The site of the hosts that take mail for `domain`; `None` where there are none, or they cannot be told now.
+    pub(super) async fn site_of(resolver: &dyn Resolver, domain: &Domain) -> Option<Site> {
+        if let Some(ip) = domain.literal() {
+            return Some(Site::of_hosts([ip.to_string()]));
+        }
+        let Answer { records, .. } = resolver.mx(domain.as_str()).await.ok()?;
+        let is_null = !records.is_empty() && records.iter().all(|record| record.exchange.is_empty());
+        (!is_null).then(|| site_of(&records, domain))
     }
 
     /// Smart hosts, which the operator named and which may have any address.

@@ -100,7 +100,7 @@ fn next_delivery(record: &Record) -> Delivery {
     let recipients: Vec<Recipient> = left.map(|(recipient, _)| recipient.clone()).collect();
     // a number the transport made up must not hide the next attempt behind this one
     let attempt = record.delivery.attempt.max(record.attempt.number).saturating_add(1);
-    Delivery { recipients, attempt, ..record.delivery.clone() }
+    Delivery { recipients, attempt, postponed: 0, ..record.delivery.clone() }
 }
 
 impl Judged {

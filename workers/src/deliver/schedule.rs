@@ -79,6 +79,15 @@ impl RetrySettings {
         Some(notice.map_or(next, |at| next.min(at)))
     }
 
+    /// Until when an attempt at `delivery` may be put off at `now`: to its expiry, or to when its sender is to be told of a delay. `None`
+    /// where it is time for that, and what it waits for must be told as what an attempt came to.
+    pub(super) fn wait_max(&self, delivery: &Delivery, now: Timestamp) -> Option<Timestamp> {
+        let (delay_at, deliver_by) = self.notices_at(delivery);
+        let ends = [Some(self.expiry(delivery)), delay_at, deliver_by];
+        let end = ends.into_iter().flatten().min()?;
+        (now + LAST_TRY_MARGIN < end).then_some(end)
+    }
+
     /// When the sender is to be told of a delay: because NOTIFY says so, and because a deliver-by time of mode N has passed
     /// (RFC 2852 §4). `None` where nobody wants it, and where it was told.
     fn notices_at(&self, delivery: &Delivery) -> (Option<Timestamp>, Option<Timestamp>) {

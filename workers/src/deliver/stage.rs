@@ -4,6 +4,7 @@ mod claims;
 mod groups;
 mod ordered;
 mod recorder;
+mod shaped;
 mod withheld;
 
 use std::sync::Arc;
@@ -14,14 +15,17 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use shared::job::{DeliverJob, Delivery, Job};
 use shared::port::{Claim, Clock, Deliveries, Directory, Ids, Queue, Spool};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, Sender};
 use tokio_util::sync::CancellationToken;
 
 use self::claims::Todo;
 use self::groups::{Group, Groups};
 use self::recorder::Recorded;
-use self::withheld::Withheld;
+use self::shaped::Sites;
+use self::withheld::{Parts, Withheld};
 use super::permits::Permits;
+use super::shaping::Shaper;
 use super::{RetrySettings, Route, Routes, Suppressions, Transport, Tried};
 use crate::limits::{CONNECTIONS_MAX, FAILED_PAUSE, HELD_PAUSE, LEASE, ORDERED_PAUSE, RECORDS_MAX, RETAIN};
 use crate::orders::Orders;
@@ -89,6 +93,9 @@ pub struct Deliver {
     transport: Arc<dyn Transport>,
     connections: Permits,
     orders: Orders,
+    shaper: Option<Arc<Shaper>>,
+    /// Sites that are looked up at a time: who waits for a connection has none yet that would bound it.
+    lookups: Semaphore,
     drain: CancellationToken,
 }
 
@@ -100,14 +107,29 @@ struct Run {
     stop: CancellationToken,
     /// Cancelled, and `stop` with it, where an order came for what is not begun.
     ordered: CancellationToken,
+    /// Whether each delivery has a claim of its own.
+    own_claims: bool,
+    /// The recipients that were taken out of its deliveries.
+    withheld: Parts,
+    /// The sites of its destinations, as far as they are known.
+    sites: Sites,
 }
 
 impl Deliver {
     /// A stage that sends by `transport`.
     pub fn new(settings: DeliverSettings, ports: DeliverPorts, transport: Arc<dyn Transport>) -> Self {
         let connections = Permits::new(settings.connections.max(1));
+        let lookups = Semaphore::new(settings.connections.max(1));
         let orders = Orders::new(Arc::clone(&ports.directory), Arc::clone(&ports.clock));
-        Self { settings, ports, transport, connections, orders, drain: CancellationToken::new() }
+        let drain = CancellationToken::new();
+        Self { settings, ports, transport, connections, orders, shaper: None, lookups, drain }
+    }
+
+    /// Deliveries are tried when `shaper` admits them, and put off until then.
+    #[must_use]
+    pub fn shaped_by(mut self, shaper: Arc<Shaper>) -> Self {
+        self.shaper = Some(shaper);
+        self
     }
 
     /// Once `drain` is cancelled, messages under way are finished, and those not begun go back to the queue.
@@ -117,27 +139,29 @@ impl Deliver {
         self
     }
 
-    async fn work(&self, run: &Run, job: DeliverJob, again: bool) -> Verdict {
+    async fn work(&self, run: &mut Run, job: DeliverJob, again: bool) -> Verdict {
         let Ok(todo) = self.todo(run, job, again).await else {
             self.abandon(run, &[]).await;
             return Verdict::Again { after: FAILED_PAUSE };
         };
         let Todo { mut deliveries, settled_here, held, claimed, others_until, failed, watch } = todo;
         let expected = deliveries.len() + settled_here.len();
-        let Ok(withheld) = self.withhold(run, &mut deliveries).await else {
+        let Ok(Withheld { whole, parts }) = self.withhold(run, &mut deliveries).await else {
             self.abandon(run, &claimed).await;
             return Verdict::Again { after: FAILED_PAUSE };
         };
+        (run.own_claims, run.withheld) = (!claimed.is_empty(), parts);
+        let run = &*run;
         let work = async {
             let (tried_to, tried) = mpsc::channel(RECORDS_MAX);
             let routes = ordered::routes(&deliveries);
             let (groups, loads) = Groups::new(&self.settings.routes, &routes, deliveries);
-            let Withheld { whole, parts } = withheld;
             let sending = async {
                 ordered::settle(settled_here, &*self.ports.clock, &tried_to).await;
-                self.send(run, &groups, loads, whole, tried_to).await;
+                self.send(run, &groups, loads, whole, tried_to).await
             };
-            tokio::join!(sending, self.record_all(run, tried, &parts, !claimed.is_empty())).1
+            let (put_off, recorded) = tokio::join!(sending, self.record_all(run, tried));
+            recorded.and(put_off)
         };
         let recorded = tokio::select! {
             biased;
@@ -171,7 +195,8 @@ impl Deliver {
         Verdict::Again { after }
     }
 
-    /// Hands each group to the transport, as many at a time as there are connections to have, the most urgent first.
+    /// Hands each group to the transport, as many at a time as there are connections to have, the most urgent first. Tells what was put
+    /// off.
     async fn send(
         &self,
         run: &Run,
@@ -179,16 +204,35 @@ impl Deliver {
         loads: Vec<Vec<Delivery>>,
         not_tried: Vec<Tried>,
         tried: Sender<Tried>,
-    ) {
+    ) -> Recorded {
         for one in not_tried {
             // once the run is stopped, whoever has the job next finds the same
             let _ = tried.send(one).await;
         }
         let sending = groups.iter().zip(loads).map(|(group, load)| self.send_group(run, group, load, &tried));
-        sending.collect::<FuturesUnordered<_>>().collect::<()>().await;
+        let sending = sending.collect::<FuturesUnordered<_>>();
+        sending.fold(Recorded::default(), |all, one| std::future::ready(all.and(one))).await
     }
 
-    async fn send_group(&self, run: &Run, group: &Group<'_>, load: Vec<Delivery>, tried: &Sender<Tried>) {
+    async fn send_group(
+        &self,
+        run: &Run,
+        group: &Group<'_>,
+        load: Vec<Delivery>,
+        tried: &Sender<Tried>,
+    ) -> Recorded {
+        if let Some(shaper) = &self.shaper
+            && let Some((domain, site)) = self.site(run, group, &load).await
+        {
+            // a future of many layers: on the heap, so that whoever waits for it stays small
+            return Box::pin(self.send_shaped(run, group, (&domain, &site), shaper, load, tried)).await;
+        }
+        self.attempt(run, group, load, tried).await;
+        Recorded::default()
+    }
+
+    /// Tries `load` as soon as there is a connection to have.
+    async fn attempt(&self, run: &Run, group: &Group<'_>, load: Vec<Delivery>, tried: &Sender<Tried>) {
         let _permit = tokio::select! {
             biased;
             () = run.stop.cancelled() => return,
@@ -219,15 +263,18 @@ impl Stage for Deliver {
                 return Verdict::Again { after: FAILED_PAUSE };
             }
         };
-        let run = Run {
+        let mut run = Run {
             job: job.id.as_str().to_owned(),
             // two runs in one process are two holders: a queue may deliver a job twice
             holder: format!("{} {:016x}", self.settings.holder, self.ports.ids.random()),
             stop: self.drain.child_token(),
             ordered: CancellationToken::new(),
+            own_claims: false,
+            withheld: Parts::default(),
+            sites: Sites::default(),
         };
         match self.claim(&run.job, &run.holder).await {
-            Ok(Claim::Taken { again }) => self.work(&run, job, again).await,
+            Ok(Claim::Taken { again }) => self.work(&mut run, job, again).await,
             Ok(Claim::Held { until }) => Verdict::Again { after: self.until(until) },
             Ok(Claim::Finished) => Verdict::Done,
             Err(cause) => {

@@ -1,14 +1,29 @@
 //! The seam between the stage and what carries mail out.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use shared::job::Delivery;
+use shared::mail::{Domain, TenantId};
 use tokio::sync::mpsc::Sender;
 
-use super::{Rule, Tried};
+use super::{Rule, Site, Source, Tried};
 
 /// What carries mail out of the edge.
 #[async_trait]
 pub trait Transport: Send + Sync {
+    /// The site that mail for `domain` is taken to by the route of `rule`; `None` where there is none, or it cannot be told now.
+    async fn site(&self, rule: Rule<'_>, domain: &Domain) -> Option<Site> {
+        let _ = (rule, domain);
+        None
+    }
+
+    /// The source that the mail of `tenant` leaves from; `None` is wherever the system sends it from.
+    fn source(&self, tenant: &TenantId) -> Option<Arc<Source>> {
+        let _ = tenant;
+        None
+    }
+
     /// Makes one attempt at each of `deliveries`, one after the other, and hands each to `tried` exactly once, as
     /// soon as its outcome is known. A place in `tried` is reserved before an attempt begins: once `tried` is closed none begins,
     /// those under way are finished and handed over, and somebody else makes the others. All leave by the route of `rule`; for

@@ -1,5 +1,6 @@
 //! The transports: deliveries and a route in, what each recipient's server said out.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rustls::pki_types::CertificateDer;
 use shared::job::Delivery;
-use shared::mail::{ByMode, Domain, Reply, Timestamp};
+use shared::mail::{ByMode, Domain, Reply, TenantId, Timestamp};
 use shared::port::{Clock, Directory, Ids, Resolver, Secrets, Spool};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -18,8 +19,9 @@ use super::outcome::Failure;
 use super::pending::{Pending, Reporter};
 use super::policy::{NextHop, ObserveTls, TlsOverrides, TlsPolicies, Unobserved, Wish};
 use super::pool::Pool;
+use super::shaping::{Applied, Place, Shaper};
 use super::smtp::{self, Desk, Packs, Secrecy, Way};
-use super::{ClientLimits, Outcome, Route, Rule, SmartHosts, Source, Sources, Transport, Tried};
+use super::{ClientLimits, Outcome, Route, Rule, Site, SmartHosts, Source, Sources, Transport, Tried};
 
 /// How the transports behave.
 #[derive(Debug, Clone)]
@@ -115,6 +117,7 @@ pub struct Transports {
     pool: Arc<Pool>,
     secrecy: Secrecy,
     inbox: Option<Arc<Inbox>>,
+    shaper: Option<Arc<Shaper>>,
     cut: CancellationToken,
 }
 
@@ -126,7 +129,14 @@ impl Transports {
         let pool = Pool::new(settings.limits.clone(), Arc::clone(&ports.clock));
         let secrecy = Secrecy::new(Arc::clone(&ports.secrets), Arc::clone(&ports.clock));
         let (settings, cut) = (Arc::new(settings), CancellationToken::new());
-        Self { settings, ports, tls, pool, secrecy, inbox, cut }
+        Self { settings, ports, tls, pool, secrecy, inbox, shaper: None, cut }
+    }
+
+    /// The bounds of one connection and of one transaction are those of `shaper`, where they are narrower.
+    #[must_use]
+    pub fn shaped_by(mut self, shaper: Arc<Shaper>) -> Self {
+        self.shaper = Some(shaper);
+        self
     }
 
     /// Takes leave of every server that a connection is kept to, and returns when that is done: before the process ends or is frozen. It
@@ -146,6 +156,19 @@ impl Transports {
 
 #[async_trait]
 impl Transport for Transports {
+    async fn site(&self, rule: Rule<'_>, domain: &Domain) -> Option<Site> {
+        match rule.route {
+            Route::Mx => Targets::site_of(&*self.ports.resolver, domain).await,
+            Route::SmartHost { host, port } => Some(Site::of_route(&SmartHosts::only(host, *port))),
+            Route::SmartHosts(relay) => Some(Site::of_route(relay)),
+            Route::Inbox | Route::Discard => None,
+        }
+    }
+
+    fn source(&self, tenant: &TenantId) -> Option<Arc<Source>> {
+        self.settings.sources.of(tenant).cloned()
+    }
+
     async fn attempt(&self, rule: Rule<'_>, deliveries: Vec<Delivery>, tried: &mpsc::Sender<Tried>) {
         let Some(domain) = deliveries.first().map(|delivery| delivery.key.domain.clone()) else { return };
         let clock = self.ports.clock.as_ref();
@@ -191,6 +214,26 @@ fn wish(delivery: &Delivery) -> Wish {
 }
 
 impl Transports {
+    /// The settings, with the bounds that shaping has for the site.
+    fn shaped_settings(&self, place: &Place<'_>) -> Cow<'_, Arc<TransportSettings>> {
+        let Some(shaper) = &self.shaper else { return Cow::Borrowed(&self.settings) };
+        let shape = shaper.shape(place, None);
+        let narrower = |own: usize, applied: Option<Applied<u32>>| {
+            let applied = applied.and_then(|applied| usize::try_from(applied.value).ok());
+            applied.map_or(own, |applied| own.min(applied))
+        };
+        let own = &self.settings.limits;
+        let limits = ClientLimits {
+            messages_per_connection: narrower(own.messages_per_connection, shape.messages_per_connection),
+            recipients_per_transaction: narrower(own.recipients_per_transaction, shape.recipients),
+            ..own.clone()
+        };
+        if limits == *own {
+            return Cow::Borrowed(&self.settings);
+        }
+        Cow::Owned(Arc::new(TransportSettings { limits, ..(*self.settings).clone() }))
+    }
+
     /// Sends those apart that cannot share a session: what is asked of TLS is of a message, the source of a tenant, and both of a session.
     async fn send_apart<'a>(
         &self,
@@ -237,8 +280,9 @@ impl Transports {
             Some(relay) => NextHop::SmartHost(relay),
             None => NextHop::Mx { authentic: targets.are_authentic() },
         };
+        let settings = self.shaped_settings(&Place { domain, site: targets.site(), source });
         let way = Way {
-            settings: &self.settings,
+            settings: &settings,
             pool: &self.pool,
             tls: &self.tls.of(domain, hop, wish),
             secrecy: &self.secrecy,

@@ -45,6 +45,8 @@ pub struct ClientLimits {
     pub reply_text_octets: usize,
     /// Messages over one connection.
     pub messages_per_connection: usize,
+    /// Recipients in one transaction.
+    pub recipients_per_transaction: usize,
     /// Hosts of one domain that are looked up.
     pub hosts: usize,
     /// Addresses that are connected to for one call.
@@ -86,6 +88,7 @@ impl Default for ClientLimits {
             reply_octets: 64 * 1024,
             reply_text_octets: 1_000,
             messages_per_connection: 100,
+            recipients_per_transaction: shared::limits::RECIPIENTS_MAX,
             hosts: 16,
             addresses: 6,
             connections_lost: 3,

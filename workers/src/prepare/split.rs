@@ -130,6 +130,7 @@ fn delivery(prepared: &Prepared, part: Part, expires_at: Timestamp) -> Delivery 
         expires_at,
         notices: Notices::default(),
         route: None,
+        postponed: 0,
     }
 }
 

@@ -7,7 +7,7 @@ use shared::job::{Delivery, DeliveryKey};
 use shared::mail::{MessageId, Reply, Timestamp};
 use shared::port::{
     Cancel, Claim, Deliveries, DeliveryState, Feedback, Held, Ordered, PendingCursor, PortError, PortResult,
-    Record, Untried, due_shard,
+    Postponed, Record, Untried, due_shard,
 };
 
 use super::Gate;
@@ -148,6 +148,23 @@ impl Deliveries for FakeDeliveries {
                 Ok(())
             })
             .collect())
+    }
+
+    async fn postpone(&self, postponed: Vec<Postponed>) -> PortResult<Vec<PortResult<()>>> {
+        self.gate.cross().await;
+        let results = {
+            let mut items = self.items.lock().unwrap();
+            let write = |one: Postponed| {
+                match items.get_mut(&one.delivery.key) {
+                    Some(item) => drop(item.put_off(one)),
+                    None => drop(items.insert(one.delivery.key.clone(), DeliveryState::postpone(one))),
+                }
+                Ok(())
+            };
+            postponed.into_iter().map(write).collect()
+        };
+        self.gate.cross().await;
+        Ok(results)
     }
 
     async fn cancel(&self, key: &DeliveryKey, reply: &Reply) -> PortResult<Cancel> {

@@ -3,15 +3,15 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use shared::job::Delivery;
-use shared::mail::{Mailbox, Reply};
+use shared::mail::{Domain, Mailbox, Reply};
 use shared::port::{Attempt, Clock, RecipientStatus};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::watch;
 
 use super::{FakeDeliveries, Gate};
-use crate::deliver::{Hop, Outcome, RecipientOutcome, Rule, Transport, Tried};
+use crate::deliver::{Hop, Outcome, RecipientOutcome, Rule, Site, Transport, Tried};
 
-/// Servers that answer by the local part: `ok…`, `later…`, `never…`, `gone…` (discarded); `flaky…` is deferred once. Mail to
+/// Servers that answer by the local part: `ok…`, `later…`, `busy…` (too many connections, once), `never…`, `gone…` (discarded); `flaky…` is deferred once. Mail to
 /// a domain with `slow` waits until it is let through.
 pub(crate) struct FakeTransport {
     gate: Arc<Gate>,
@@ -50,6 +50,8 @@ impl FakeTransport {
         let deferred = name.starts_with("later") || (name.starts_with("flaky") && delivery.attempt == 1);
         let (outcome, reply) = if deferred {
             (Outcome::Deferred, Reply::new(451, (7, 1), "greylisted,\ncome back"))
+        } else if name.starts_with("busy") && delivery.attempt == 1 {
+            (Outcome::Deferred, Reply::new(421, (7, 0), "too many connections"))
         } else if name.starts_with("never") {
             (Outcome::Bounced, Reply::new(550, (1, 1), "no such user"))
         } else if name.starts_with("gone") {
@@ -77,6 +79,12 @@ impl FakeTransport {
 
 #[async_trait]
 impl Transport for FakeTransport {
+    /// Each domain has a site of its own, but those below `shared.example`.
+    async fn site(&self, _: Rule<'_>, domain: &Domain) -> Option<Site> {
+        let shared = domain.as_str().ends_with(".shared.example");
+        Some(Site::of_hosts([if shared { "mx.shared.example" } else { domain.as_str() }]))
+    }
+
     async fn attempt(&self, rule: Rule<'_>, deliveries: Vec<Delivery>, tried: &Sender<Tried>) {
         self.calls.lock().unwrap().push((rule.route.to_string(), deliveries.len()));
         for delivery in deliveries {

@@ -11,7 +11,8 @@ use shared::port::{Clock, Directory, Entry, EntryKind, RecipientStatus};
 use shared::testkit::{ManualClock, SeededIds};
 use tokio_util::sync::CancellationToken;
 
-use super::{FakeDeliveries, FakeDirectory, FakeQueue, FakeSpool, FakeTransport, Gate, drive};
+use super::{FakeCounters, FakeDeliveries, FakeDirectory, FakeQueue, FakeSpool, FakeTransport, Gate, drive};
+use crate::deliver::shaping::{LiveRules, Rules, Shaper, ShaperPorts};
 use crate::deliver::{
     Deliver, DeliverPorts, DeliverSettings, Route, Routes, SuppressionSettings, Suppressions,
 };
@@ -33,6 +34,9 @@ pub(crate) struct World {
     pub(crate) deliveries: Arc<FakeDeliveries>,
     pub(crate) directory: Arc<FakeDirectory>,
     pub(crate) transport: Arc<FakeTransport>,
+    pub(crate) counters: Arc<FakeCounters>,
+    /// The rules of shaping, where there is any.
+    pub(crate) rules: Option<String>,
     pub(crate) drain: CancellationToken,
     pub(crate) workers: AtomicU64,
 }
@@ -47,6 +51,8 @@ impl World {
             inbound: Arc::new(FakeQueue::new(gate.clone(), time.clone())),
             outbound: Arc::new(FakeQueue::new(gate.clone(), time.clone())),
             spool: Arc::new(FakeSpool::new(gate.clone(), time.clone())),
+            counters: Arc::new(FakeCounters::new(gate.clone())),
+            rules: None,
             transport: Arc::new(FakeTransport::new(gate.clone(), time, deliveries.clone())),
             deliveries,
             directory: Arc::default(),
@@ -87,7 +93,30 @@ impl World {
             clock: self.clock.clone(),
             ids: Arc::new(SeededIds::new(seed)),
         };
-        Deliver::new(settings, ports, self.transport.clone()).drained_by(self.drain.clone())
+        let shaper = self.rules.is_some().then(|| self.shaper(seed));
+        let worker = Deliver::new(settings, ports, self.transport.clone()).drained_by(self.drain.clone());
+        match shaper {
+            Some(shaper) => worker.shaped_by(shaper),
+            None => worker,
+        }
+    }
+
+    /// What a worker shapes its mail by.
+    fn shaper(&self, seed: u64) -> Arc<Shaper> {
+        let rules = self.rules.as_ref().map(|rules| format!("built_in = false\n{rules}"));
+        let ports = ShaperPorts {
+            counters: self.counters.clone(),
+            deliveries: self.deliveries.clone(),
+            clock: self.clock.clone(),
+            ids: Arc::new(SeededIds::new(seed)),
+        };
+        let rules = Rules::read(rules.as_deref()).expect("the rules of a test are good");
+        Arc::new(Shaper::new(LiveRules::fixed(rules), ports))
+    }
+
+    /// A world in which mail is shaped by these rules.
+    pub(crate) fn shaped(rules: &str) -> Self {
+        Self { rules: Some(rules.to_owned()), ..Self::new() }
     }
 
     pub(crate) fn suppressions(&self, settings: SuppressionSettings) -> Suppressions {
@@ -236,5 +265,6 @@ pub(crate) fn delivery(domain: &str, names: &[&str]) -> Delivery {
         expires_at: START + Duration::from_secs(5 * 24 * 3600),
         notices: Default::default(),
         route: None,
+        postponed: 0,
     }
 }

@@ -5,4 +5,5 @@
 mod an_outage_makes_no_job_dead;
 mod what_is_deferred_comes_back;
 mod what_is_held_waits_for_its_release;
+mod what_is_put_off_comes_back;
 mod world;

@@ -8,20 +8,25 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use shared::job::{DeliverJob, Delivery, Job, PrepareJob};
-use shared::mail::{ContentFacts, Hold, Mailbox, MessageId, Reply, TenantId};
+use shared::mail::{ContentFacts, Domain, Hold, Mailbox, MessageId, Reply, TenantId};
 use shared::pack::encode;
-use shared::port::{Attempt, BATCH_MAX, Clock, Deliveries, Depth, Outgoing, Queue};
+use shared::port::{Attempt, BATCH_MAX, Clock, Counters, Deliveries, Depth, Outgoing, Queue};
 use shared::testkit::{Faults, Faulty, ManualClock, SeededIds, TempStores, samples};
 use tokio::sync::mpsc::Sender;
+use workers::deliver::shaping::{LiveRules, Rules, Shaper, ShaperPorts};
 use workers::deliver::{
     Deliver, DeliverPorts, DeliverSettings, Hop, Outcome, RecipientOutcome, RetrySettings, Route, Routes,
-    Rule, SuppressionSettings, Suppressions, Transport, Tried,
+    Rule, Site, SuppressionSettings, Suppressions, Transport, Tried,
 };
 use workers::prepare::{Prepare, PreparePorts, PrepareSettings};
 use workers::sweep::{Sweep, SweepPorts, SweepReport, SweepSettings};
 use workers::{Stage, Verdict};
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+
+/// One site wants one message an hour.
+const RULES: &str =
+    "built_in = false\n[[rule]]\nname = \"slow\"\nsite = \"slow.example\"\nmessage_rate = \"1/h\"\n";
 
 pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
@@ -73,7 +78,15 @@ impl World {
             clock: clock.clone(),
             ids: Arc::new(SeededIds::new(1)),
         };
-        let stage = Arc::new(Deliver::new(settings, ports, remote.clone()));
+        let shaper = ShaperPorts {
+            counters: Faulty::<dyn Counters>::new(stores.stores.counters.clone(), &faults),
+            deliveries: deliveries.clone(),
+            clock: clock.clone(),
+            ids: Arc::new(SeededIds::new(2)),
+        };
+        let rules = LiveRules::fixed(Rules::read(Some(RULES)).unwrap());
+        let stage = Deliver::new(settings, ports, remote.clone());
+        let stage = Arc::new(stage.shaped_by(Arc::new(Shaper::new(rules, shaper))));
         Self { clock, remote, faults, outbound, deliveries, stage, stores, pause }
     }
 
@@ -195,6 +208,10 @@ impl Remote {
 
 #[async_trait]
 impl Transport for Remote {
+    async fn site(&self, _: Rule<'_>, domain: &Domain) -> Option<Site> {
+        Some(Site::of_hosts([domain.as_str()]))
+    }
+
     async fn attempt(&self, rule: Rule<'_>, deliveries: Vec<Delivery>, tried: &Sender<Tried>) {
         for delivery in deliveries {
             self.attempts.fetch_add(1, Ordering::SeqCst);

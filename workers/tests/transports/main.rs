@@ -18,6 +18,7 @@ mod messages_go_out_ahead_of_their_replies;
 mod mta_sts_names_the_hosts_of_a_domain;
 mod requiretls_goes_all_the_way_or_back;
 mod several_messages_share_a_connection;
+mod shaping_bounds_a_connection_and_a_transaction;
 mod smart_hosts_are_told_who_we_are;
 mod smart_hosts_stand_in_for_each_other;
 mod the_inbox_holds_one_file_a_message;

@@ -18,6 +18,7 @@ use shared::testkit::samples::pack_id;
 use shared::testkit::{Faults, Faulty, SeededIds, ZoneResolver};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
+use workers::deliver::shaping::Shaper;
 use workers::deliver::{
     ClientLimits, Outcome, Route, Rule, Sources, TransportPorts, TransportSettings, Transports, Tried,
     TrustAnchors,
@@ -36,6 +37,8 @@ pub struct World {
     pub directory: Arc<dyn Directory>,
     pub clock: Arc<dyn Clock>,
     pub settings: TransportSettings,
+    /// What bounds connections and transactions beside the settings.
+    pub shaper: Option<Arc<Shaper>>,
 }
 
 impl World {
@@ -81,6 +84,7 @@ impl World {
             directory: Arc::new(SqliteDirectory::new(&database).unwrap()),
             clock: Arc::new(SystemClock),
             settings,
+            shaper: None,
             _folder: folder,
         }
     }
@@ -119,7 +123,11 @@ impl World {
             ids: Arc::new(SeededIds::new(7)),
             secrets: Arc::new(Kept),
         };
-        Transports::new(self.settings.clone(), ports)
+        let transports = Transports::new(self.settings.clone(), ports);
+        match &self.shaper {
+            Some(shaper) => transports.shaped_by(shaper.clone()),
+            None => transports,
+        }
     }
 
     /// Every delivery as it came back, in the order of coming back. Whatever a server does, that takes less than half a minute.
@@ -177,6 +185,7 @@ impl World {
             expires_at: Timestamp::from_millis(1),
             notices: Default::default(),
             route: None,
+            postponed: 0,
         }
     }
 

@@ -77,6 +77,15 @@ pub(super) fn item(state: &DeliveryState, version: i64, forget_at: Timestamp) ->
     item
 }
 
+/// Gives `item` the time to live of `known` where that is longer: it is remembered no shorter than before.
+pub(super) fn keep_expiry(item: &mut Item, known: &mut Item) {
+    if let Some(expires) = known.remove("expires")
+        && number_of(item, "expires") < expires.as_n().ok().and_then(|n| n.parse().ok())
+    {
+        item.insert("expires".to_owned(), expires);
+    }
+}
+
 /// The state in an item. When it is due is what the index says: a lease changes that alone.
 pub(super) fn state(item: &Item) -> PortResult<DeliveryState> {
     let json = text_of(item, "state").ok_or_else(|| PortError::refused(READ, "an item has no state"))?;

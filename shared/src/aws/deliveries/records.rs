@@ -56,12 +56,7 @@ impl DynamoDeliveries {
             let mut state = items::state(&known)?;
             state.add(record.clone());
             let mut merged = items::item(&state, version + 1, forget_at);
-            // it is remembered no shorter than before
-            if let Some(expires) = known.remove("expires")
-                && number_of(&merged, "expires") < expires.as_n().ok().and_then(|n| n.parse().ok())
-            {
-                merged.insert("expires".to_owned(), expires);
-            }
+            items::keep_expiry(&mut merged, &mut known);
             match self.put(RECORD, merged, Some(version)).await? {
                 None => return Ok(()),
                 Some(changed) => known = changed,

@@ -7,7 +7,9 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, params};
 
 use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{MessageId, Reply, Timestamp};
-use crate::port::{Cancel, DeliveryState, Feedback, Held, Ordered, PendingCursor, Record, due_shard};
+use crate::port::{
+    Cancel, DeliveryState, Feedback, Held, Ordered, PendingCursor, Postponed, Record, due_shard,
+};
 
 /// `due_at` is the truth, and not what the JSON says: a lease changes it alone. `leased_from` is the due time before the lease.
 pub(super) const SCHEMA: &str = "
@@ -50,6 +52,12 @@ impl Row {
         Self::of(&DeliveryState::hold(held), forget_at)
     }
 
+    /// The row of a delivery whose first attempt is put off.
+    pub(super) fn postponed(postponed: Postponed) -> Self {
+        let forget_at = postponed.forget_at;
+        Self::of(&DeliveryState::postpone(postponed), forget_at)
+    }
+
     fn of(state: &DeliveryState, forget_at: Timestamp) -> Self {
         Self {
             message: state.key.message.to_string(),
@@ -81,6 +89,19 @@ pub(super) fn record(db: &Connection, first: &Row, record: Record) -> rusqlite::
     };
     known.add(record);
     update(db, &known, Timestamp::from_millis(first.forget_at))
+}
+
+pub(super) fn postpone(db: &Connection, first: &Row, postponed: Postponed) -> rusqlite::Result<()> {
+    if insert(db, first)? {
+        return Ok(());
+    }
+    let Some(mut known) = find(db, &postponed.delivery.key)? else {
+        return Err(rusqlite::Error::QueryReturnedNoRows);
+    };
+    if known.put_off(postponed) {
+        update(db, &known, Timestamp::from_millis(first.forget_at))?;
+    }
+    Ok(())
 }
 
 pub(super) fn cancel(db: &Connection, key: &DeliveryKey, reply: &Reply) -> rusqlite::Result<Cancel> {

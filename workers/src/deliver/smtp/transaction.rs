@@ -167,9 +167,10 @@ impl Session {
         }
     }
 
-    /// Who is to be named in the next transaction: all that are left, or as many as the server takes (RFC 9422 §4.2).
+    /// Who is to be named in the next transaction: all that are left, or as many as we want at once and the server takes (RFC 9422 §4.2).
     fn places(&self, pending: &Pending<'_>) -> Vec<usize> {
-        pending.open().take(self.offered.limits.recipients.unwrap_or(usize::MAX)).collect()
+        let own = self.settings.limits.recipients_per_transaction.max(1);
+        pending.open().take(self.offered.limits.recipients.map_or(own, |limit| own.min(limit))).collect()
     }
 
     /// A server without SMTPUTF8 gets the message for those recipients whose addresses can do without.

@@ -39,9 +39,13 @@ pub(super) struct Watch {
     under_way: Vec<Trait>,
 }
 
-/// The claim of one attempt.
-pub(super) fn attempt_claim(key: &DeliveryKey, attempt: u32) -> String {
-    format!("{key}@{attempt}")
+/// The claim of one attempt; of one that was put off, each turn has its own.
+pub(super) fn attempt_claim(delivery: &Delivery) -> String {
+    let Delivery { key, attempt, postponed, .. } = delivery;
+    match postponed {
+        0 => format!("{key}@{attempt}"),
+        times => format!("{key}@{attempt}+{times}"),
+    }
 }
 
 impl Deliver {
@@ -77,7 +81,7 @@ impl Deliver {
         let states = persist(&*self.ports.clock, PORT_TRIES, || self.ports.deliveries.settled(&keys)).await?;
         let (mut done, mut left) = (Vec::new(), Vec::new());
         for (delivery, state) in std::mem::take(&mut todo.deliveries).into_iter().zip(states) {
-            let claim = attempt_claim(&delivery.key, delivery.attempt);
+            let claim = attempt_claim(&delivery);
             match left_of(delivery, state.as_ref()) {
                 Some(delivery) => left.push((delivery, state)),
                 None => done.push(claim),
@@ -87,7 +91,7 @@ impl Deliver {
             match course {
                 Course::Try(delivery) => todo.deliveries.push(delivery),
                 Course::Settle(settled) => todo.settled_here.push(settled),
-                Course::Hold(key, attempt) => todo.held.push(attempt_claim(&key, attempt)),
+                Course::Hold(delivery) => todo.held.push(attempt_claim(&delivery)),
             }
         }
         join_all(done.iter().map(|claim| self.finish(claim, &run.holder))).await;
@@ -97,8 +101,7 @@ impl Deliver {
 
     async fn claim_each(&self, run: &Run, todo: &mut Todo) {
         let deliveries = std::mem::take(&mut todo.deliveries);
-        let claims: Vec<String> =
-            deliveries.iter().map(|delivery| attempt_claim(&delivery.key, delivery.attempt)).collect();
+        let claims: Vec<String> = deliveries.iter().map(attempt_claim).collect();
         let answers = join_all(claims.iter().map(|claim| self.claim(claim, &run.holder))).await;
         for ((delivery, claim), answer) in deliveries.into_iter().zip(claims).zip(answers) {
             match answer {
@@ -180,10 +183,10 @@ impl Deliver {
     }
 }
 
-/// What of `delivery` has no outcome yet by `state`: nothing if this attempt or a later one is on record.
+/// What of `delivery` has no outcome yet by `state`: nothing if this attempt or a later one is on record, or if it was put off.
 fn left_of(mut delivery: Delivery, state: Option<&DeliveryState>) -> Option<Delivery> {
     let Some(state) = state else { return Some(delivery) };
-    if state.attempts.iter().any(|attempt| attempt.number >= delivery.attempt) {
+    if state.has_passed(&delivery) {
         return None;
     }
     let is_final = |address: &Mailbox| {

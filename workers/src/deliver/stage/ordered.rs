@@ -1,6 +1,6 @@
 //! Orders of operators, before an attempt: what is held is left alone, what is to be returned is, and what has a route goes by it.
 
-use shared::job::{Delivery, DeliveryKey};
+use shared::job::Delivery;
 use shared::mail::{Recipient, Reply, Timestamp};
 use shared::port::{Attempt, Clock, DeliveryState, Ordered, PortResult, Standing, Untried};
 use tokio::sync::mpsc::Sender;
@@ -28,7 +28,7 @@ pub(super) enum Course {
     /// None is.
     Settle(SettledHere),
     /// It is left alone.
-    Hold(DeliveryKey, u32),
+    Hold(Delivery),
 }
 
 impl Deliver {
@@ -86,7 +86,7 @@ impl Deliver {
             // one that has an end before that is over at its end
             Standing::Held { until } if until > now || until >= state.expires_at => {
                 if until > now && now + LAST_TRY_MARGIN < self.settings.retry.expiry(&delivery) {
-                    return Course::Hold(delivery.key, delivery.attempt);
+                    return Course::Hold(delivery);
                 }
                 // it has grown old in its hold, and is not sent at the last moment after all
                 let reply = Reply::new(451, (3, 0), "held by the operator until its time was up");

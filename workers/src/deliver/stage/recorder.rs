@@ -13,7 +13,6 @@ use super::super::batch::{job_order, send_jobs, share_a_job, to_jobs};
 use super::super::record::{Judged, judge};
 use super::super::{Tried, dsn};
 use super::claims::attempt_claim;
-use super::withheld::Parts;
 use super::{Deliver, Run};
 use crate::limits::{PORT_PAUSE_MAX, PORT_TRIES, RECORD_ROUNDS, RECORD_TRIES, RECORDS_MAX, RETRY_MERGE};
 
@@ -24,6 +23,15 @@ pub(super) struct Recorded {
     pub(super) count: usize,
     /// Their claims, where each delivery has its own.
     pub(super) claims: Vec<String>,
+}
+
+impl Recorded {
+    /// Both.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.count += other.count;
+        self.claims.extend(other.claims);
+        self
+    }
 }
 
 /// What a batch left to do.
@@ -40,13 +48,8 @@ impl Deliver {
     /// Writes each outcome that comes out of `tried`, until all who send have gone; once the run is stopped, until all that was begun
     /// has come. One write is under way at a time; what comes meanwhile goes into the next. A DSN is put in before its outcome is
     /// written, and holds nobody else up.
-    pub(super) async fn record_all(
-        &self,
-        run: &Run,
-        mut tried: Receiver<Tried>,
-        withheld: &Parts,
-        own_claims: bool,
-    ) -> Recorded {
+    pub(super) async fn record_all(&self, run: &Run, mut tried: Receiver<Tried>) -> Recorded {
+        let own_claims = run.own_claims;
         let mut recorded = Recorded::default();
         let mut incoming = Vec::new();
         let mut ready = Vec::new();
@@ -55,6 +58,7 @@ impl Deliver {
         let mut writing = FuturesUnordered::new();
         let mut resting = FuturesUnordered::new();
         let mut following = FuturesUnordered::new();
+        let mut observing = FuturesUnordered::new();
         loop {
             if writing.is_empty() && !ready.is_empty() {
                 let batch = ready.drain(..ready.len().min(RECORDS_MAX)).collect();
@@ -76,6 +80,7 @@ impl Deliver {
                 Some(judged) = reporting.next() => ready.push(judged),
                 Some(rested) = resting.next() => ready.extend(rested),
                 Some(()) = following.next() => {}
+                Some(()) = observing.next() => {}
                 // whoever sends has its place for each message that it has begun, and gets no other
                 () = run.stop.cancelled(), if open && !tried.is_closed() => tried.close(),
                 received = tried.recv_many(&mut incoming, RECORDS_MAX),
@@ -83,7 +88,8 @@ impl Deliver {
                 {
                     open = received > 0;
                     for tried in incoming.drain(..) {
-                        let judged = self.judge(withheld.give_back(tried));
+                        observing.extend(self.observe(run, &tried));
+                        let judged = self.judge(run.withheld.give_back(tried));
                         if judged.news.is_empty() && judged.hard.is_empty() {
                             ready.push(judged);
                         } else {
@@ -208,9 +214,7 @@ impl Deliver {
                     written.count += 1;
                     written.retries.extend(judged.short_retry());
                     if own_claims {
-                        written
-                            .claims
-                            .push(attempt_claim(&judged.record.delivery.key, judged.record.delivery.attempt));
+                        written.claims.push(attempt_claim(&judged.record.delivery));
                     }
                 }
                 Some(Err(cause)) => {

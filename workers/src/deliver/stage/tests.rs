@@ -13,6 +13,7 @@ use crate::{Stage, Verdict};
 mod crashes;
 mod news;
 mod ordered;
+mod shaped;
 mod shapes;
 
 #[tokio::test]

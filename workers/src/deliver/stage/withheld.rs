@@ -87,11 +87,18 @@ impl Parts {
     /// Puts back what was taken out of the delivery that `tried` is about.
     pub(super) fn give_back(&self, mut tried: Tried) -> Tried {
         for (place, recipient, reply) in self.0.get(&tried.delivery.key).into_iter().flatten() {
-            let place = (*place).min(tried.delivery.recipients.len());
-            tried.delivery.recipients.insert(place, recipient.clone());
-            tried.outcomes.insert(place.min(tried.outcomes.len()), outcome(recipient, reply));
+            tried.outcomes.insert((*place).min(tried.outcomes.len()), outcome(recipient, reply));
         }
+        self.make_whole(&mut tried.delivery);
         tried
+    }
+
+    /// Puts back what was taken out of `delivery`, which is not tried after all.
+    pub(super) fn make_whole(&self, delivery: &mut Delivery) {
+        for (place, recipient, _) in self.0.get(&delivery.key).into_iter().flatten() {
+            let place = (*place).min(delivery.recipients.len());
+            delivery.recipients.insert(place, recipient.clone());
+        }
     }
 }
 

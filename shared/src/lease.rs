@@ -1,30 +1,45 @@
-//! What one container has taken of one window, and not used yet.
+//! What one process has taken of the windows of the counters, and not used yet.
+//!
+//! Tokens are taken in leases, so that few uses cost a request. A request asks for as many as are waited for at that moment, and for a
+//! twentieth more of what this process has used in this window or in the one before. No more than that can be left over when a window
+//! ends, which is what is lost of a limit where some processes fall silent while others go on. Near the limit leases shrink to what is
+//! waited for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use shared::mail::Timestamp;
-use shared::port::{Clock, Counters, PortError, Taken, Window};
 use tokio::sync::Mutex;
 use tracing::warn;
 
-use crate::limits::{COUNTERS_REST, COUNTERS_WAIT, COUNTERS_WARN_EVERY, LEASE_LEFT_SHARE, LEASE_SHARE};
-use crate::telemetry::counters_failed;
+use crate::limits::lease::{COUNTERS_REST, COUNTERS_WAIT, COUNTERS_WARN_EVERY, LEFT_SHARE, SHARE};
+use crate::mail::Timestamp;
+use crate::port::{Clock, Counters, PortError, Taken, Window};
 
 /// The counters, and how they are asked.
-pub(super) struct Store {
+pub struct Store {
     counters: Arc<dyn Counters>,
     clock: Arc<dyn Clock>,
+    /// Whose limits these are, for the log: `credentials`.
+    whose: &'static str,
+    /// Told of each failure.
+    failed: fn(),
     /// When a failure was last told of, in milliseconds.
     warned_at: AtomicI64,
 }
 
 impl Store {
-    pub(super) fn new(counters: Arc<dyn Counters>, clock: Arc<dyn Clock>) -> Self {
-        Self { counters, clock, warned_at: AtomicI64::new(i64::MIN) }
+    /// The limits of `whose`, a word for the log, over `counters`. `failed` is called each time that these do not answer.
+    pub fn new(
+        counters: Arc<dyn Counters>,
+        clock: Arc<dyn Clock>,
+        whose: &'static str,
+        failed: fn(),
+    ) -> Self {
+        Self { counters, clock, whose, failed, warned_at: AtomicI64::new(i64::MIN) }
     }
 
-    pub(super) fn now(&self) -> Timestamp {
+    /// The time.
+    pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
@@ -36,22 +51,23 @@ impl Store {
             Some(Err(error)) => error,
             None => PortError::unknown("the taking of tokens", "the counters do not answer"),
         };
-        counters_failed();
+        (self.failed)();
         let warned_at = self.warned_at.load(Ordering::Relaxed);
         let is_new = warned_at == i64::MIN
             || now.since(Timestamp::from_millis(warned_at)) >= COUNTERS_WARN_EVERY
             || now.millis() < warned_at;
         if is_new {
             self.warned_at.store(now.millis(), Ordering::Relaxed);
-            warn!(error = %error.chain(), "the counters fail: each process keeps the limits of credentials for itself");
+            let whose = self.whose;
+            warn!(error = %error.chain(), "the counters fail: each process keeps the limits of {whose} for itself");
         }
         None
     }
 }
 
-/// The window of a name, as far as this container uses it.
+/// The window of a name, as far as this process uses it.
 #[derive(Default)]
-pub(super) struct Meter {
+pub struct Meter {
     /// Held while the counters are asked: whoever comes meanwhile gets of the same answer.
     lease: Mutex<Lease>,
     /// How many wait for a token.
@@ -94,8 +110,13 @@ impl Default for Lease {
 
 impl Meter {
     /// Takes a token; otherwise tells when the next window begins.
-    pub(super) async fn take(&self, store: &Store, window: &Window) -> Result<(), Timestamp> {
-        let _waiting = Waiting::new(&self.waiting);
+    pub async fn take(&self, store: &Store, window: &Window) -> Result<(), Timestamp> {
+        self.take_some(store, window, 1).await.map(drop)
+    }
+
+    /// Takes up to `n` tokens and at least one, and tells how many; otherwise when the next window begins.
+    pub async fn take_some(&self, store: &Store, window: &Window, n: u64) -> Result<u64, Timestamp> {
+        let _waiting = Waiting::new(&self.waiting, n);
         let mut lease = self.lease.lock().await;
         // not before: the window may have passed meanwhile
         let now = store.clock.now();
@@ -105,32 +126,44 @@ impl Meter {
         self.over_at.store(until.millis().saturating_add(period), Ordering::Relaxed);
         loop {
             if lease.in_hand > 0 {
-                lease.in_hand -= 1;
-                lease.used += 1;
-                return Ok(());
+                let taken = lease.in_hand.min(n);
+                lease.in_hand -= taken;
+                lease.used += taken;
+                return Ok(taken);
             }
             if lease.alone_until.is_some_and(|until| now < until) {
-                if lease.used >= lease.limit {
-                    return Err(until);
-                }
-                lease.used += 1;
-                return Ok(());
+                let taken = lease.limit.saturating_sub(lease.used).min(n);
+                lease.used += taken;
+                return if taken == 0 { Err(until) } else { Ok(taken) };
             }
             if lease.ask_max == 0 {
                 return Err(until);
             }
-            let n = lease.wanted(self.waiting.load(Ordering::Relaxed));
-            match store.take(window, n, now).await {
-                Some(Taken::Granted { left }) => (lease.in_hand, lease.left) = (n, left),
+            let asked = lease.wanted(self.waiting.load(Ordering::Relaxed));
+            match store.take(window, asked, now).await {
+                Some(Taken::Granted { left }) => (lease.in_hand, lease.left) = (asked, left),
                 // all or none: there may be fewer
-                Some(Taken::Exhausted { .. }) => lease.ask_max = n / 2,
+                Some(Taken::Exhausted { .. }) => lease.ask_max = asked / 2,
                 None => lease.alone_until = Some(now + COUNTERS_REST),
             }
         }
     }
 
+    /// Gives `n` tokens back that were taken and not used, if their window is still there.
+    pub async fn give_back(&self, store: &Store, window: &Window, n: u64) {
+        let mut lease = self.lease.lock().await;
+        let period = i64::try_from(window.period.as_millis()).unwrap_or(i64::MAX).max(1);
+        let began_at = lease.began_at;
+        lease.enter(window, period, store.now());
+        if lease.began_at == began_at {
+            lease.used = lease.used.saturating_sub(n);
+            // while the counters are left alone, what is used is all that counts
+            lease.in_hand += if lease.alone_until.is_none() { n } else { 0 };
+        }
+    }
+
     /// Whether nothing is lost with it: its window and the one behind it have passed.
-    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+    pub fn is_over(&self, now: Timestamp) -> bool {
         self.waiting.load(Ordering::Relaxed) == 0 && self.over_at.load(Ordering::Relaxed) <= now.millis()
     }
 }
@@ -163,23 +196,23 @@ impl Lease {
 
     /// How many tokens to ask for, where so many wait for one.
     fn wanted(&self, waiting: u64) -> u64 {
-        let more = (self.used.max(self.used_before) / LEASE_SHARE).min(self.left / LEASE_LEFT_SHARE);
+        let more = (self.used.max(self.used_before) / SHARE).min(self.left / LEFT_SHARE);
         waiting.saturating_add(more).min(self.left).min(self.ask_max).max(1)
     }
 }
 
-/// One who waits for a token, counted out however the wait ends.
-struct Waiting<'a>(&'a AtomicU64);
+/// Some tokens that are waited for, counted out however the wait ends.
+struct Waiting<'a>(&'a AtomicU64, u64);
 
 impl<'a> Waiting<'a> {
-    fn new(waiting: &'a AtomicU64) -> Self {
-        waiting.fetch_add(1, Ordering::Relaxed);
-        Self(waiting)
+    fn new(waiting: &'a AtomicU64, n: u64) -> Self {
+        waiting.fetch_add(n, Ordering::Relaxed);
+        Self(waiting, n)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
     }
 }

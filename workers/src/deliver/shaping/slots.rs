@@ -1,0 +1,259 @@
+//! Connections at a time, over all workers: each has a place at its site, which is a claim with a lease. A worker that dies keeps its
+//! places until their leases end, and no longer. The limit is exceeded only by connections that were open when it fell, and by those of a
+//! worker that could not renew their leases in time, as when it was stopped for a minute: each of them is told in the log.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use shared::mail::Timestamp;
+use shared::port::{Claim, Clock, Deliveries, Ids};
+use tokio::sync::Notify;
+
+use crate::limits::shaping::{SLOT_LEASE, SLOT_PAUSE, SLOT_PROBES_MAX};
+
+/// The places of this process.
+#[derive(Clone)]
+pub(super) struct Slots {
+    ports: Arc<Ports>,
+    sites: Arc<Mutex<HashMap<String, Local>>>,
+}
+
+struct Ports {
+    deliveries: Arc<dyn Deliveries>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    /// The name of this process in its claims.
+    holder: String,
+}
+
+/// What this process has at one site.
+#[derive(Default)]
+struct Local {
+    held: BTreeSet<u32>,
+    /// Places that were given back here, are claimed still, and nobody has yet; with the end of the lease.
+    spare: Vec<(u32, Timestamp)>,
+    /// How many wait for one.
+    waiting: usize,
+    /// Until when no place is looked for: a moment ago there was none.
+    full_until: Option<Timestamp>,
+    given_back: Arc<Notify>,
+}
+
+impl Local {
+    fn is_idle(&self) -> bool {
+        self.held.is_empty() && self.spare.is_empty() && self.waiting == 0
+    }
+}
+
+/// A place at a site. Whoever has it may have one connection.
+pub struct Slot {
+    slots: Slots,
+    key: String,
+    number: u32,
+    leased_until: Timestamp,
+    since: Timestamp,
+    passed_on: bool,
+}
+
+impl Slots {
+    pub(super) fn new(deliveries: Arc<dyn Deliveries>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
+        let holder = format!("shaper {:016x}", ids.random());
+        Self { ports: Arc::new(Ports { deliveries, clock, ids, holder }), sites: Arc::default() }
+    }
+
+    /// Takes one of `limit` places at the site that is counted under `key`; `None` where none was found.
+    pub(super) async fn take(&self, key: &str, limit: u32) -> Option<Slot> {
+        let Ports { deliveries, clock, ids, holder } = self.ports.as_ref();
+        if let Some(slot) = self.spare(key, limit) {
+            return Some(slot);
+        }
+        if self.is_full(key) {
+            return None;
+        }
+        let first = u32::try_from(ids.random() % u64::from(limit.max(1))).unwrap_or(0);
+        let mut probes = 0;
+        for step in 0..limit {
+            let number = (first + step) % limit;
+            let Some(slot) = self.hold(key, number, clock.now() + SLOT_LEASE) else { continue };
+            match deliveries.claim(&name(key, number), holder, clock.now(), SLOT_LEASE).await {
+                Ok(Claim::Taken { .. }) => return Some(slot),
+                Ok(Claim::Held { .. } | Claim::Finished) => drop(slot),
+                // a store that does not answer stops no mail: this process keeps to the limit by itself
+                Err(cause) => {
+                    tracing::warn!(
+                        site = key,
+                        cause = cause.chain(),
+                        "a place at a site could not be claimed"
+                    );
+                    return Some(slot);
+                }
+            }
+            probes += 1;
+            if probes == SLOT_PROBES_MAX {
+                break;
+            }
+        }
+        // one look serves all who wait
+        self.lock().entry(key.to_owned()).or_default().full_until = Some(clock.now() + SLOT_PAUSE);
+        None
+    }
+
+    fn is_full(&self, key: &str) -> bool {
+        let now = self.ports.clock.now();
+        let mut sites = self.lock();
+        let full = sites.get(key).and_then(|local| local.full_until).is_some_and(|until| now < until);
+        if !full {
+            Self::forget_idle(&mut sites, key);
+        }
+        full
+    }
+
+    /// A place that this process has claimed and does not use.
+    fn spare(&self, key: &str, limit: u32) -> Option<Slot> {
+        let now = self.ports.clock.now();
+        let mut sites = self.lock();
+        let local = sites.get_mut(key)?;
+        let (number, leased_until) = local.spare.pop()?;
+        if number >= limit || leased_until <= now + SLOT_LEASE / 2 {
+            return None;
+        }
+        local.held.insert(number);
+        Some(self.slot(key, number, leased_until))
+    }
+
+    /// Notes that this process is about to have the place; `None` where it has it already.
+    fn hold(&self, key: &str, number: u32, leased_until: Timestamp) -> Option<Slot> {
+        let mut sites = self.lock();
+        let free = sites.entry(key.to_owned()).or_default().held.insert(number);
+        free.then(|| self.slot(key, number, leased_until))
+    }
+
+    fn slot(&self, key: &str, number: u32, leased_until: Timestamp) -> Slot {
+        let since = self.ports.clock.now();
+        Slot { slots: self.clone(), key: key.to_owned(), number, leased_until, since, passed_on: false }
+    }
+
+    /// Returns when a place may have become free.
+    pub(super) async fn wait(&self, key: &str) {
+        let given_back = {
+            let mut sites = self.lock();
+            let local = sites.entry(key.to_owned()).or_default();
+            local.waiting += 1;
+            Arc::clone(&local.given_back)
+        };
+        let _waiting = Waiting { slots: self, key };
+        tokio::select! {
+            () = given_back.notified() => {}
+            () = self.ports.clock.sleep(SLOT_PAUSE) => {}
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Local>> {
+        self.sites.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget_idle(sites: &mut HashMap<String, Local>, key: &str) {
+        if sites.get(key).is_some_and(Local::is_idle) {
+            sites.remove(key);
+        }
+    }
+}
+
+impl Slot {
+    /// Renews the lease for as long as it is polled. It never returns.
+    pub async fn keep(&mut self) {
+        loop {
+            let Ports { deliveries, clock, holder, .. } = self.slots.ports.as_ref();
+            let left = self.leased_until.since(clock.now());
+            clock.sleep(left.saturating_sub(SLOT_LEASE * 2 / 3)).await;
+            let now = clock.now();
+            match deliveries.claim(&name(&self.key, self.number), holder, now, SLOT_LEASE).await {
+                Ok(Claim::Taken { .. }) => self.leased_until = now + SLOT_LEASE,
+                Ok(Claim::Held { .. } | Claim::Finished) => {
+                    tracing::warn!(
+                        site = self.key,
+                        "the place of a connection was lost; one is open beyond the limit"
+                    );
+                    self.leased_until = now + SLOT_LEASE;
+                }
+                Err(cause) => {
+                    tracing::warn!(
+                        site = self.key,
+                        cause = cause.chain(),
+                        "the place of a connection could not be kept"
+                    );
+                    clock.sleep(SLOT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// How long it has been had.
+    pub fn age(&self) -> std::time::Duration {
+        self.slots.ports.clock.now().since(self.since)
+    }
+
+    /// Gives the place back: to somebody who waits in this process, or to all.
+    pub async fn give_back(mut self) {
+        if self.pass_on() {
+            return;
+        }
+        let Ports { deliveries, holder, .. } = self.slots.ports.as_ref();
+        if let Err(cause) = deliveries.abandon(&name(&self.key, self.number), holder).await {
+            tracing::warn!(
+                site = self.key,
+                cause = cause.chain(),
+                "a place could not be given back; it runs out"
+            );
+        }
+        // only now may this process claim it anew: what was given up is not somebody else's claim
+    }
+
+    /// Leaves the place, with its claim, to somebody who waits in this process; `false` where nobody does.
+    fn pass_on(&mut self) -> bool {
+        let mut sites = self.slots.lock();
+        let Some(local) = sites.get_mut(&self.key).filter(|local| local.waiting > local.spare.len()) else {
+            return false;
+        };
+        local.held.remove(&self.number);
+        local.spare.push((self.number, self.leased_until));
+        local.given_back.notify_one();
+        self.passed_on = true;
+        true
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if self.passed_on {
+            return;
+        }
+        let mut sites = self.slots.lock();
+        if let Some(local) = sites.get_mut(&self.key) {
+            local.held.remove(&self.number);
+            local.full_until = None;
+        }
+        Slots::forget_idle(&mut sites, &self.key);
+    }
+}
+
+/// One who waits, counted out however the wait ends.
+struct Waiting<'a> {
+    slots: &'a Slots,
+    key: &'a str,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut sites = self.slots.lock();
+        if let Some(local) = sites.get_mut(self.key) {
+            local.waiting = local.waiting.saturating_sub(1);
+        }
+        Slots::forget_idle(&mut sites, self.key);
+    }
+}
+
+/// The name of the claim of a place.
+fn name(key: &str, number: u32) -> String {
+    format!("slot/{key}/{number}")
+}
