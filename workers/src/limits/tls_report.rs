@@ -28,3 +28,7 @@ pub(crate) const RUN_PAUSE: Duration = Duration::from_secs(30 * 60);
 pub(crate) const TOLD_WITHIN: Duration = Duration::from_secs(30 * 3600);
 /// How long a server has to take a report by HTTPS.
 pub(crate) const POST_TIMEOUT: Duration = Duration::from_secs(60);
+/// What a report covers (RFC 8460 §4.1), in UTC.
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
+/// Octets of a line of base64 in a report by mail (RFC 2045 §6.8).
+pub(crate) const BASE64_LINE: usize = 76;

@@ -20,10 +20,8 @@ use super::tally::{book, day};
 use super::{Post, ReportsSettings, mail};
 use crate::limits::RETAIN;
 use crate::limits::tls_report::{
-    COUNTS_PAGE, DAY_SETTLES, REPORTS_SPREAD, RUN_LEASE, RUN_PAUSE, TOLD_WITHIN,
+    COUNTS_PAGE, DAY, DAY_SETTLES, REPORTS_SPREAD, RUN_LEASE, RUN_PAUSE, TOLD_WITHIN,
 };
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// What reports need of the world.
 #[derive(Clone)]

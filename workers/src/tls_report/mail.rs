@@ -16,9 +16,7 @@ use shared::port::{Outgoing, PortError, PortResult};
 use super::ReportsSettings;
 use super::daily::ReportsPorts;
 use super::report::DayOf;
-
-/// A line of base64, in octets (RFC 2045 §6.8).
-const BASE64_LINE: usize = 76;
+use crate::limits::tls_report::BASE64_LINE;
 
 /// Puts in the report `gzipped` to `to`. The pack has a derived id: put in twice, it is one message.
 pub(super) async fn put_in(
