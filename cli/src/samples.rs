@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::job::{Delivery, DeliveryKey};
-use shared::mail::{MessageId, PackId, Reply, ReversePath, Timestamp};
+use shared::mail::{
+    FailureClass, FailureKind, FailureScope, MessageId, PackId, Reply, ReversePath, Timestamp,
+};
 use shared::port::{Attempt, Held, Next, RecipientState, RecipientStatus, Record};
 use shared::testkit::{ManualClock, TempStores, samples};
 
@@ -22,6 +24,10 @@ pub(crate) fn after(seconds: u64) -> Timestamp {
 pub(crate) fn message_id(seed: &str) -> MessageId {
     MessageId { pack: PackId::derived(ACCEPTED, seed), n: 0 }
 }
+
+/// What a recipient that is deferred waits for.
+const GREYLISTED: FailureKind =
+    FailureKind { class: FailureClass::Greylisting, scope: FailureScope::Recipient };
 
 /// What a command wrote.
 pub(crate) fn text(out: Vec<u8>) -> String {
@@ -70,6 +76,7 @@ pub(crate) fn attempts(
             address: samples::mailbox(to),
             status,
             reply: Some(reply.clone()),
+            failure: (status == RecipientStatus::Deferred).then_some(GREYLISTED),
             report: None,
         };
         let again = Box::new(Delivery { attempt: number + 1, ..delivery.clone() });

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use shared::mail::{
-    Client, MailOptions, Mailbox, MessageId, Recipient, Reply, ReversePath, TenantId, Timestamp,
+    Client, FailureKind, MailOptions, Mailbox, MessageId, Recipient, Reply, ReversePath, TenantId, Timestamp,
 };
 use shared::order::{Order, OrderId};
 use shared::pack::{PackError, PackReader, PackedMessage};
@@ -168,6 +168,8 @@ struct RecipientStory {
     address: Mailbox,
     status: RecipientStatus,
     reply: Option<ReplyStory>,
+    /// What kind of failure it is, where it is one.
+    failure: Option<FailureKind>,
     /// The DSN by which its sender was told; a message with a trace of its own.
     report: Option<MessageId>,
 }
@@ -342,6 +344,7 @@ impl From<&DeliveryState> for DeliveryStory {
             address: recipient.address.clone(),
             status: recipient.status,
             reply: recipient.reply.as_ref().map(ReplyStory::from),
+            failure: recipient.failure,
             report: recipient.report,
         };
         Self {

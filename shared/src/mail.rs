@@ -3,6 +3,7 @@
 mod address;
 mod domain;
 mod envelope;
+mod failure;
 pub mod header;
 mod id;
 mod reply;
@@ -14,6 +15,7 @@ pub use envelope::{
     Body, ByMode, Client, ClientDns, ContentFacts, DeliverBy, Envelope, Hold, MailOptions, Notify,
     OriginalRecipient, Recipient, Ret, ReverseDns, TenantId,
 };
+pub use failure::{FailureClass, FailureKind, FailureScope};
 pub use id::{IdError, JobId, MessageId, PackId};
 pub use reply::{EnhancedCode, Reply, ReplyClass, Status};
 pub use timestamp::Timestamp;

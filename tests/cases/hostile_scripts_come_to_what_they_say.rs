@@ -61,7 +61,17 @@ fn each_server_comes_to_what_its_script_says() {
         let recipient = &trace["deliveries"][0]["recipients"][0];
         let reply = recipient["reply"].to_string();
         let is_as_told = script.reply.as_ref().is_none_or(|wanted| reply.contains(wanted.as_str()));
-        if recipient["status"] != script.outcome.as_str() || !is_as_told || server.taken() != script.taken {
+        let class = recipient["failure"]["class"].as_str();
+        let is_of_its_class = match &script.class {
+            Some(wanted) => class == Some(wanted),
+            // what fails has a class, and nothing else has one
+            None => class.is_some() == (script.outcome != "delivered"),
+        };
+        if recipient["status"] != script.outcome.as_str()
+            || !is_as_told
+            || !is_of_its_class
+            || server.taken() != script.taken
+        {
             let surprises = server.surprises();
             wrong.push(format!("{}: {recipient}, taken {}, {surprises:?}", script.name, server.taken()));
         }

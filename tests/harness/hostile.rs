@@ -38,6 +38,8 @@ pub struct HostileScript {
     pub outcome: String,
     /// What the reply on record has in it.
     pub reply: Option<String>,
+    /// The class of failure on record, where the script names one.
+    pub class: Option<String>,
     /// Messages that the server takes.
     pub taken: usize,
     /// Whether the message has octets over 127.
@@ -56,6 +58,7 @@ impl HostileScript {
             name: name.to_owned(),
             outcome: String::new(),
             reply: None,
+            class: None,
             taken: 0,
             eight_bit: false,
             connections: Vec::new(),
@@ -68,6 +71,7 @@ impl HostileScript {
                 (_, Some(played)) => played.push(line.to_owned()),
                 ("outcome", None) => script.outcome = rest.to_owned(),
                 ("reply", None) => script.reply = Some(rest.to_owned()),
+                ("class", None) => script.class = Some(rest.to_owned()),
                 ("message", None) => script.eight_bit = rest == "8bit",
                 ("taken", None) => script.taken = rest.parse().expect("a number"),
                 _ => panic!("{name}: `{line}` stands in no connection"),

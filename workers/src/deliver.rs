@@ -30,10 +30,10 @@ mod text;
 mod transport;
 mod transports;
 
-pub use attempt::{Hop, Outcome, RecipientOutcome, SUPPRESSED_ROUTE, Tried};
+pub use attempt::{Hop, Meaning, Outcome, RecipientOutcome, SUPPRESSED_ROUTE, Tried};
 pub(crate) use batch::{job_order, priority, send_jobs, to_jobs};
 pub use bounces::{BouncePorts, Bounces};
-pub use classify::{Class, Classification, Retry, Scope, classify};
+pub use classify::{Classification, Retry, classify};
 pub(crate) use https::{Https, HttpsError};
 pub use outcome::Step;
 pub use policy::{

@@ -36,6 +36,10 @@ pub const RETRY_SCHEDULE: [Duration; 7] = [
 pub const RETRY_LIFETIME: Duration = Duration::from_secs(5 * DAY);
 /// By how much of itself each pause is spread to either side.
 pub const RETRY_JITTER: f64 = 0.2;
+/// Longest pause before the next try of what is greylisted: most greylists want five minutes (RFC 6647 §5).
+pub(crate) const GREYLISTED_PAUSE: Duration = Duration::from_secs(5 * 60);
+/// How old a message may be to be tried that soon.
+pub(crate) const GREYLISTED_FOR: Duration = Duration::from_secs(2 * 3600);
 /// Longest pause between two tries, whatever is configured.
 pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30 * DAY);
 /// An attempt that ends this close to the expiry is the last one.

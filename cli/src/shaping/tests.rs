@@ -89,7 +89,7 @@ async fn a_suspension_and_the_mail_that_waits_for_it_are_told() {
     let world = world().await;
     let place = Place { domain: &world.asked.domain, site: world.asked.site.as_ref().unwrap(), source: None };
     let reply = Reply::new(421, (7, 0), "too much\u{1b}[31m of you");
-    world.ports.shaper.observe(&place, &TenantId::default(), &reply).await;
+    world.ports.shaper.observe(&place, &TenantId::default(), &reply, None).await;
     let until = NOW + Duration::from_secs(3600);
     for (n, domain) in [(0, "a.example"), (60, "a.example"), (0, "b.example")] {
         let delivery = Delivery { postponed: 1, ..samples::delivery(&[&format!("u@{domain}")]) };

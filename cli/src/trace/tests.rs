@@ -101,7 +101,7 @@ example.org
                        450 4.2.0 greylisted / come back
   2023-11-14 22:14:21  attempt 2 by mx to mx.example.org (192.0.2.1:25), clear text, 1 s
                        450 4.2.0 greylisted / come back
-  deferred  bob@example.org  450 4.2.0 greylisted / come back
+  deferred  bob@example.org  greylisting: 450 4.2.0 greylisted / come back
   next      attempt 3 within 4 min, by 2023-11-14 22:19:20 UTC; given up on 2023-11-19 22:13:20 UTC
 "
         )
@@ -255,7 +255,8 @@ async fn the_story_as_json_stays_as_it_is() {
                 "signed": ["s1._domainkey.example.com"],
                 "unsigned": null,
                 "waiting": null,
-                "recipients": [{"address": "bob@example.org", "status": "deferred", "reply": reply, "report": null}],
+                "recipients": [{"address": "bob@example.org", "status": "deferred", "reply": reply, "report": null,
+                    "failure": {"class": "greylisting", "scope": "recipient"}}],
                 "attempts": [{
                     "number": 1,
                     "began_at": "2023-11-14T22:13:21Z",

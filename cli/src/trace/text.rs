@@ -117,9 +117,10 @@ fn write_delivery(
     for recipient in &delivery.recipients {
         let (word, tone) = word(recipient.status, delivery.held || held_by_order.is_some());
         let reply = recipient.reply.as_ref().map_or("", |reply| reply.line.as_str());
+        let class = recipient.failure.map_or(String::new(), |failure| format!("{}: ", failure.class));
         writeln!(
             out,
-            "  {} {}  {reply}",
+            "  {} {}  {class}{reply}",
             screen.tint(tone, &format!("{word:<9}")),
             plain(recipient.address.as_str())
         )?;

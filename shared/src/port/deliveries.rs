@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PortResult;
 use crate::job::{Delivery, DeliveryKey};
-use crate::mail::{Mailbox, MessageId, Reply, ReversePath, TenantId, Timestamp};
+use crate::mail::{FailureKind, Mailbox, MessageId, Reply, ReversePath, TenantId, Timestamp};
 use crate::order::Order;
 
 /// Number of shards that due deliveries are spread over.
@@ -301,6 +301,9 @@ pub struct RecipientState {
     pub status: RecipientStatus,
     /// The last reply that concerned it, or our own words in that form.
     pub reply: Option<Reply>,
+    /// What kind of failure it tells of, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureKind>,
     /// The DSN by which its sender was told of it: that it was given up, is late, or was delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<MessageId>,

@@ -29,6 +29,7 @@ impl DeliveryState {
             address: address.clone(),
             status: RecipientStatus::Deferred,
             reply: None,
+            failure: None,
             report: None,
         };
         Self {

@@ -107,6 +107,7 @@ pub fn record(delivery: &Delivery, status: RecipientStatus) -> Record {
         address: recipient.address.clone(),
         status,
         reply: Some(reply.clone()),
+        failure: None,
         report: None,
     };
     let next = match status {

@@ -1,7 +1,7 @@
 //! What an attempt came to: the value that passes from the transports to the stage that records it.
 
 use shared::job::Delivery;
-use shared::mail::{Mailbox, Reply};
+use shared::mail::{FailureKind, Mailbox, Reply};
 use shared::port::Attempt;
 
 /// A delivery after an attempt.
@@ -26,10 +26,21 @@ pub struct RecipientOutcome {
     pub reply: Reply,
     /// Whether `reply` is what a server said, and not our own words.
     pub spoken: bool,
-    /// Whether it says that the address takes no mail, now or later.
-    pub hard: bool,
+    /// What it means beside that, where it is a failure.
+    pub meaning: Meaning,
     /// Who has it, where it was delivered.
     pub hop: Hop,
+}
+
+/// What a failure means beside its outcome.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Meaning {
+    /// Its kind; `None` where nothing failed.
+    pub kind: Option<FailureKind>,
+    /// Whether the server waits to be tried again soon (RFC 6647).
+    pub soon: bool,
+    /// Whether the address takes no mail, now or later.
+    pub hard: bool,
 }
 
 /// Where a delivered message went: what the sender is told by others, and what by us, depends on it.

@@ -6,115 +6,12 @@ mod table;
 mod tests;
 
 use std::borrow::Cow;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use shared::mail::{EnhancedCode, Reply, ReplyClass};
+use shared::mail::{EnhancedCode, FailureClass, FailureKind, FailureScope, Reply, ReplyClass};
 
 use super::outcome::Step;
 use table::{Row, Table};
-
-/// What is wrong, by the names that outcomes are published under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Class {
-    /// There is no such mailbox, or its address cannot be one.
-    InvalidRecipient,
-    /// The recipient's domain does not exist, takes no mail, or has another owner.
-    BadDomain,
-    /// The mailbox has no room.
-    MailboxFull,
-    /// The mailbox is there, and is disabled, suspended or moved away.
-    Inactive,
-    /// A rule of the receiver that asks neither for the content nor for the sender's reputation.
-    Policy,
-    /// What is in the message: spam, malware, a forbidden attachment, a form that is not taken.
-    Content,
-    /// What is known of the sender: a block list, complaints, a score.
-    Reputation,
-    /// Who sends is not shown as the receiver asks: SPF, DKIM, DMARC, reverse DNS (RFC 7372), AUTH (RFC 4954).
-    AuthenticationFailed,
-    /// Too much at once or in a time: connections, messages, recipients.
-    RateLimit,
-    /// An unknown sender is asked to come again soon (RFC 6647).
-    Greylisting,
-    /// TLS is missing, or is not as the receiver or the message asks.
-    Tls,
-    /// The receiver does not get the message to where it belongs: a loop, no route, no answer (RFC 3463 §3.5).
-    Routing,
-    /// The server does not take mail for the recipient from us.
-    RelayDenied,
-    /// The message is larger than is taken.
-    TooLarge,
-    /// The server is in trouble and says no more than that.
-    Transient,
-    /// Nothing of the above, or nothing that is known, an error of protocol among it.
-    Unknown,
-}
-
-impl Class {
-    /// Every class.
-    pub const ALL: [Self; 16] = [
-        Self::InvalidRecipient,
-        Self::BadDomain,
-        Self::MailboxFull,
-        Self::Inactive,
-        Self::Policy,
-        Self::Content,
-        Self::Reputation,
-        Self::AuthenticationFailed,
-        Self::RateLimit,
-        Self::Greylisting,
-        Self::Tls,
-        Self::Routing,
-        Self::RelayDenied,
-        Self::TooLarge,
-        Self::Transient,
-        Self::Unknown,
-    ];
-
-    /// The published name, the same as in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidRecipient => "invalid-recipient",
-            Self::BadDomain => "bad-domain",
-            Self::MailboxFull => "mailbox-full",
-            Self::Inactive => "inactive",
-            Self::Policy => "policy",
-            Self::Content => "content",
-            Self::Reputation => "reputation",
-            Self::AuthenticationFailed => "authentication-failed",
-            Self::RateLimit => "rate-limit",
-            Self::Greylisting => "greylisting",
-            Self::Tls => "tls",
-            Self::Routing => "routing",
-            Self::RelayDenied => "relay-denied",
-            Self::TooLarge => "too-large",
-            Self::Transient => "transient",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-impl fmt::Display for Class {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Whom a reply concerns: of what else it is true.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scope {
-    /// This recipient: others at the site may get the message.
-    Recipient,
-    /// This message, whoever gets it.
-    Message,
-    /// This connection: another one may do.
-    Connection,
-    /// All that we send to the site.
-    Site,
-}
 
 /// When to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -134,9 +31,9 @@ pub enum Retry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Classification {
     /// What is wrong.
-    pub class: Class,
+    pub class: FailureClass,
     /// Whom it concerns.
-    pub scope: Scope,
+    pub scope: FailureScope,
     /// Whether another try of the same recipient is pointless. The reply code says it (RFC 5321 §4.2.1), but where the table
     /// names a text that means the other, and where the refusal is of a host or an extension, not of the mail.
     pub permanent: bool,
@@ -146,7 +43,13 @@ pub struct Classification {
     pub source: &'static str,
 }
 
-/// Classifies the refusal `reply` of `step`. Total: what the table does not know is [`Class::Unknown`].
+impl From<&Classification> for FailureKind {
+    fn from(found: &Classification) -> Self {
+        Self { class: found.class, scope: found.scope }
+    }
+}
+
+/// Classifies the refusal `reply` of `step`. Total: what the table does not know is [`FailureClass::Unknown`].
 pub fn classify(reply: &Reply, step: Step) -> Classification {
     classify_by(Table::shipped(), reply, step)
 }
@@ -155,7 +58,7 @@ fn classify_by(table: &'static Table, reply: &Reply, step: Step) -> Classificati
     let text = lower_case(reply.text());
     let status = reply.enhanced().or_else(|| status_in(reply, text.as_bytes()));
     let row = table.find(reply.code(), status, step, text.as_bytes());
-    let class = row.map_or(Class::Unknown, |row| row.class);
+    let class = row.map_or(FailureClass::Unknown, |row| row.class);
     let permanent = row.and_then(|row| row.permanent).unwrap_or_else(|| is_final(reply, step));
     Classification {
         class,
@@ -200,42 +103,49 @@ fn is_final(reply: &Reply, step: Step) -> bool {
     }
 }
 
-fn usual_scope(class: Class, reply: &Reply, step: Step) -> Scope {
+fn usual_scope(class: FailureClass, reply: &Reply, step: Step) -> FailureScope {
     match class {
-        Class::InvalidRecipient | Class::BadDomain | Class::MailboxFull | Class::Inactive => Scope::Recipient,
-        Class::Content | Class::TooLarge | Class::AuthenticationFailed => Scope::Message,
-        Class::Reputation | Class::RateLimit | Class::Tls => Scope::Site,
-        Class::Policy
-        | Class::Greylisting
-        | Class::Routing
-        | Class::RelayDenied
-        | Class::Transient
-        | Class::Unknown => match step {
+        FailureClass::InvalidRecipient
+        | FailureClass::BadDomain
+        | FailureClass::MailboxFull
+        | FailureClass::Inactive => FailureScope::Recipient,
+        FailureClass::Content | FailureClass::TooLarge | FailureClass::AuthenticationFailed => {
+            FailureScope::Message
+        }
+        FailureClass::Reputation | FailureClass::RateLimit | FailureClass::Tls => FailureScope::Site,
+        FailureClass::Policy
+        | FailureClass::Greylisting
+        | FailureClass::Routing
+        | FailureClass::RelayDenied
+        | FailureClass::Transient
+        | FailureClass::Unknown => match step {
             // the server is about to close, whatever was asked (RFC 5321 §3.8)
-            _ if reply.code() == 421 => Scope::Connection,
-            Step::Greeting | Step::Hello | Step::StartTls | Step::Auth | Step::Reset => Scope::Connection,
-            Step::Recipient => Scope::Recipient,
-            Step::Mail | Step::Data | Step::Content | Step::End => Scope::Message,
+            _ if reply.code() == 421 => FailureScope::Connection,
+            Step::Greeting | Step::Hello | Step::StartTls | Step::Auth | Step::Reset => {
+                FailureScope::Connection
+            }
+            Step::Recipient => FailureScope::Recipient,
+            Step::Mail | Step::Data | Step::Content | Step::End => FailureScope::Message,
         },
     }
 }
 
-fn retry(class: Class, row: Option<&Row>) -> Retry {
+fn retry(class: FailureClass, row: Option<&Row>) -> Retry {
     row.and_then(|row| row.retry).unwrap_or(match class {
-        Class::Greylisting => Retry::Soon,
-        Class::RateLimit | Class::Reputation => Retry::BackOff,
-        Class::InvalidRecipient
-        | Class::BadDomain
-        | Class::MailboxFull
-        | Class::Inactive
-        | Class::Policy
-        | Class::Content
-        | Class::AuthenticationFailed
-        | Class::Tls
-        | Class::Routing
-        | Class::RelayDenied
-        | Class::TooLarge
-        | Class::Transient
-        | Class::Unknown => Retry::Usual,
+        FailureClass::Greylisting => Retry::Soon,
+        FailureClass::RateLimit | FailureClass::Reputation => Retry::BackOff,
+        FailureClass::InvalidRecipient
+        | FailureClass::BadDomain
+        | FailureClass::MailboxFull
+        | FailureClass::Inactive
+        | FailureClass::Policy
+        | FailureClass::Content
+        | FailureClass::AuthenticationFailed
+        | FailureClass::Tls
+        | FailureClass::Routing
+        | FailureClass::RelayDenied
+        | FailureClass::TooLarge
+        | FailureClass::Transient
+        | FailureClass::Unknown => Retry::Usual,
     })
 }

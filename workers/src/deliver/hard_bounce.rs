@@ -1,51 +1,52 @@
-//! Which refusals say of an address that it takes no mail, now or later. The one place that decides it; it asks for no more than a
-//! reply and the step it came at.
+//! Which refusals say of an address that it takes no mail, now or later. The one place that decides it.
 
-use shared::mail::{EnhancedCode, Reply, ReplyClass};
+use shared::mail::{EnhancedCode, FailureClass, FailureScope, Reply};
 
+use super::classify::Classification;
 use super::outcome::Step;
 
-/// Words of servers that refuse a mailbox without an enhanced code.
-const WORDS: [&str; 12] = [
-    "user unknown",
-    "unknown user",
-    "unknown recipient",
-    "recipient unknown",
-    "no such user",
-    "no such recipient",
-    "no such mailbox",
-    "no mailbox here",
-    "mailbox not found",
-    "user not found",
-    "does not exist",
-    "doesn't exist",
-];
+/// What servers say of a mailbox for reasons of every kind: RFC 5321 §4.2.3 has the first of them for 550, and §4.2.2 that it may be
+/// said "for policy reasons".
+const VAGUE: [&str; 3] = ["mailbox unavailable", "access denied", "recipient rejected"];
 
-/// Whether `reply` at `step` is the end of the address itself, and not of this message, this sender or this day. Of what is in doubt it
+/// Whether `reply` at `step`, which was `found` to mean something, is the end of the address itself, and not of this message, this sender or this day. Of what is in doubt it
 /// is not: a suppression that is wrong loses mail that would have arrived.
-pub(super) fn is_hard(step: Step, reply: &Reply) -> bool {
-    if reply.class() != ReplyClass::Permanent {
+pub(super) fn is_hard(step: Step, reply: &Reply, found: &Classification) -> bool {
+    // at MAIL it is the sender that is unknown
+    if step == Step::Mail || !found.permanent || found.scope != FailureScope::Recipient {
         return false;
     }
-    match reply.enhanced() {
-        // RFC 3463 §3.2, §3.3 and RFC 7505 §4.2: no such mailbox, moved without a new address, null MX, disabled for good
-        Some(EnhancedCode(1, 1 | 6 | 10) | EnhancedCode(2, 1)) => true,
-        Some(EnhancedCode(subject, detail)) if (subject, detail) != (0, 0) => false,
-        // RFC 5321 §4.2.2: 550 is said for policy too, so its words must name the mailbox
-        Some(_) | None => {
-            let at_recipient = step == Step::Recipient && matches!(reply.code(), 550 | 551 | 553);
-            let text = reply.text().to_ascii_lowercase();
-            at_recipient && WORDS.iter().any(|words| text.contains(words))
-        }
+    match found.class {
+        FailureClass::InvalidRecipient | FailureClass::Inactive => !is_vague(reply),
+        // RFC 7505 §4.2: the domain takes no mail, for anybody
+        FailureClass::BadDomain => reply.enhanced() == Some(EnhancedCode(1, 10)),
+        _ => false,
     }
+}
+
+/// Whether neither its code nor its words say what is wrong with the address.
+fn is_vague(reply: &Reply) -> bool {
+    // RFC 3463 §3.2 and §3.3: a status of the address, or of a mailbox that is disabled
+    if matches!(reply.enhanced(), Some(EnhancedCode(1, _) | EnhancedCode(2, 1))) {
+        return false;
+    }
+    let text = reply.text().to_ascii_lowercase();
+    let known = VAGUE.iter().find_map(|words| text.split_once(words));
+    // "recipient rejected: user unknown" is not
+    known.is_some_and(|(_, rest)| !rest.contains(|letter: char| letter.is_ascii_alphabetic()))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::classify::classify;
     use super::*;
 
+    fn at(step: Step, reply: &Reply) -> bool {
+        is_hard(step, reply, &classify(reply, step))
+    }
+
     fn said(code: u16, text: &str) -> bool {
-        is_hard(Step::Recipient, &Reply::received(code, text).unwrap())
+        at(Step::Recipient, &Reply::received(code, text).unwrap())
     }
 
     #[test]
@@ -58,6 +59,8 @@ mod tests {
             (550, "no such user here"),
             (550, "5.0.0 User unknown"),
             (553, "sorry, this recipient does not exist in my validrcptto list"),
+            (554, "5.7.1 <a@example.ch>: Recipient address rejected: User unknown"),
+            (550, "Invalid recipient <email@example.com> (#5.1.1)"),
         ] {
             assert!(said(code, text), "{code} {text}");
         }
@@ -65,15 +68,21 @@ mod tests {
             (450, "4.1.1 try later"),
             (450, "4.2.1 over its rate"),
             (550, "5.1.2 bad domain"),
-            (550, "5.7.1 user unknown to us may not relay"),
             (550, "blocked, see https://list.example"),
             (552, "5.2.2 mailbox full"),
+            (552, "5.1.1 recipient rejected - extended quota violation"),
+            (550, "5.1.1 <sender@example.org> sender is blacklisted"),
             (550, "mailbox unavailable"),
-            (554, "no such user here"),
+            (550, "Requested action not taken: mailbox unavailable (-2019901852)"),
+            (550, "<a@example.org> recipient rejected"),
+            (
+                550,
+                "5.2.1 The user you are trying to contact is receiving mail at a rate that prevents additional messages",
+            ),
         ] {
             assert!(!said(code, text), "{code} {text}");
         }
-        assert!(is_hard(Step::End, &Reply::new(550, (1, 1), "no user")));
-        assert!(!is_hard(Step::Mail, &Reply::plain(550, "no such user")), "that is the sender");
+        assert!(at(Step::End, &Reply::new(550, (1, 1), "no user")));
+        assert!(!at(Step::Mail, &Reply::plain(550, "no such user")), "that is the sender");
     }
 }

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use shared::mail::{EnhancedCode, Reply, ReplyClass};
+use shared::mail::{EnhancedCode, FailureClass, FailureKind, FailureScope, Reply, ReplyClass};
 
-use super::Outcome;
+use super::classify::{Retry, classify};
 use super::hard_bounce::is_hard;
 use super::smtp::reply::{RawReply, ReplyError};
+use super::{Meaning, Outcome};
 
 /// A step of the dialogue, by the name of what was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,12 +192,46 @@ impl Failure {
         matches!(self, Self::Refused(..))
     }
 
-    /// Whether it says of the recipient that the address takes no mail, now or later.
-    pub(super) fn is_hard(&self) -> bool {
+    /// What it means beside its outcome.
+    pub(super) fn meaning(&self) -> Meaning {
         match self {
-            Self::Refused(step, reply) => is_hard(*step, reply),
-            other => *other == Self::NullMx,
+            Self::Refused(step, reply) => {
+                let found = classify(reply, *step);
+                let soon = found.retry == Retry::Soon;
+                Meaning { kind: Some((&found).into()), soon, hard: is_hard(*step, reply, &found) }
+            }
+            other => Meaning { kind: Some(other.kind()), soon: false, hard: *other == Self::NullMx },
         }
+    }
+
+    /// The kind of a failure that no server speaks of.
+    fn kind(&self) -> FailureKind {
+        use FailureScope::{Connection, Message, Recipient, Site};
+        let (class, scope) = match self {
+            Self::Refused(step, reply) => return (&classify(reply, *step)).into(),
+            Self::NoSuchDomain | Self::NullMx | Self::NoMailHost | Self::NoHostAddress => {
+                (FailureClass::BadDomain, Recipient)
+            }
+            Self::LoopsBack | Self::ForbiddenAddress | Self::LookupFailed(_) => {
+                (FailureClass::Routing, Recipient)
+            }
+            Self::NoSmartHost | Self::Unreachable(_) => (FailureClass::Routing, Site),
+            Self::Handshake(_) | Self::TlsPolicy(_) => (FailureClass::Tls, Site),
+            Self::NeedsRequireTls(_) => (FailureClass::Tls, Message),
+            Self::Credentials(_) => (FailureClass::AuthenticationFailed, Site),
+            Self::Lost(_) | Self::TimedOut(_) | Self::Unanswered(_) => (FailureClass::Transient, Connection),
+            Self::Garbled(..) | Self::OutOfPlace(..) => (FailureClass::Unknown, Connection),
+            Self::TooLarge(_) => (FailureClass::TooLarge, Message),
+            Self::NeedsEightBitMime | Self::NeedsSmtpUtf8 | Self::NeedsBinaryMime => {
+                (FailureClass::Content, Message)
+            }
+            // RFC 3463 §3.5: X.4.7 is of the way that a message takes
+            Self::NeedsDeliverBy | Self::DeliverByTooSoon(_) | Self::DeliverByPassed => {
+                (FailureClass::Routing, Message)
+            }
+            Self::Unreadable(_) | Self::Inbox(_) | Self::OutOfTime => (FailureClass::Transient, Message),
+        };
+        FailureKind { class, scope }
     }
 
     /// The same, where it came when the whole message was out.
@@ -217,25 +252,14 @@ impl Failure {
     }
 }
 
-/// What a 4yz or 5yz comes to at `step`.
+/// What a 4yz or 5yz comes to at `step`: the table knows where a 5yz is worth another try.
 fn refused(step: Step, reply: &Reply) -> (Outcome, Reply) {
-    let permanent = match reply.class() {
-        ReplyClass::Permanent => true,
-        ReplyClass::Transient | ReplyClass::Completed | ReplyClass::Intermediate => false,
-    };
-    let softened = match step {
-        // a host that gives no service now may give it later; only 521 says "never" (RFC 7504 §3)
-        Step::Greeting => reply.code() != 521,
-        // RFC 5321 §4.5.3.1.10: 552 to RCPT means "too many recipients"
-        Step::Recipient => reply.code() == 552,
-        // that the server does without is no fault of the message
-        Step::StartTls | Step::Auth | Step::Reset => true,
-        Step::Hello | Step::Mail | Step::Data | Step::Content | Step::End => false,
-    };
-    match (permanent, softened) {
-        (true, false) => (Outcome::Bounced, reply.clone()),
-        (true, true) => (Outcome::Deferred, transient(reply)),
-        (false, _) => (Outcome::Deferred, reply.clone()),
+    if classify(reply, step).permanent {
+        (Outcome::Bounced, reply.clone())
+    } else if reply.class() == ReplyClass::Permanent {
+        (Outcome::Deferred, transient(reply))
+    } else {
+        (Outcome::Deferred, reply.clone())
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::mx::Target;
 use super::outcome::Failure;
-use super::{Hop, Outcome, RecipientOutcome, Tried};
+use super::{Hop, Meaning, Outcome, RecipientOutcome, Tried};
 
 /// A delivery, and what has become of each of its recipients so far.
 pub(super) struct Pending<'a> {
@@ -43,15 +43,15 @@ struct Settled {
     outcome: Outcome,
     reply: Reply,
     spoken: bool,
-    hard: bool,
+    meaning: Meaning,
     hop: Hop,
 }
 
 impl From<&Failure> for Settled {
     fn from(failure: &Failure) -> Self {
         let (outcome, reply) = failure.verdict();
-        let (spoken, hard) = (failure.is_spoken(), failure.is_hard());
-        Self { outcome, reply, spoken, hard, hop: Hop::End }
+        let (spoken, meaning) = (failure.is_spoken(), failure.meaning());
+        Self { outcome, reply, spoken, meaning, hop: Hop::End }
     }
 }
 
@@ -84,7 +84,7 @@ impl Pending<'_> {
     /// Notes that a server took the message for the recipients at `places`, in the words of `reply`.
     pub(super) fn take(&mut self, places: &[usize], reply: &Reply, hop: Hop) {
         let (outcome, reply) = (Outcome::Delivered, reply.clone());
-        let settled = Settled { outcome, reply, spoken: true, hard: false, hop };
+        let settled = Settled { outcome, reply, spoken: true, meaning: Meaning::default(), hop };
         for at in places {
             self.settled[*at] = Some(settled.clone());
         }
@@ -93,7 +93,7 @@ impl Pending<'_> {
     /// Sets an outcome that no server had a part in, for every recipient that has none yet.
     pub(super) fn settle_here(&mut self, outcome: Outcome, reply: &Reply) {
         let reply = reply.clone();
-        self.settle(&Settled { outcome, reply, spoken: false, hard: false, hop: Hop::End });
+        self.settle(&Settled { outcome, reply, spoken: false, meaning: Meaning::default(), hop: Hop::End });
     }
 
     fn settle(&mut self, outcome: &Settled) {
@@ -155,11 +155,11 @@ impl<'a> Reporter<'a> {
         };
         let mut outcomes = Vec::with_capacity(settled.len());
         for (recipient, settled) in delivery.recipients.iter().zip(settled) {
-            let Settled { outcome, reply, spoken, hard, hop } =
+            let Settled { outcome, reply, spoken, meaning, hop } =
                 settled.unwrap_or_else(|| Settled::from(&Failure::OutOfTime));
-            count(outcome);
+            count(outcome, &meaning);
             let address = recipient.address.clone();
-            outcomes.push(RecipientOutcome { address, outcome, reply, spoken, hard, hop });
+            outcomes.push(RecipientOutcome { address, outcome, reply, spoken, meaning, hop });
         }
         let reply = deciding(&outcomes);
         tracing::debug!(message_id = %delivery.key.message, domain = %delivery.key.domain, %reply, "tried");
@@ -198,7 +198,7 @@ fn deciding(outcomes: &[RecipientOutcome]) -> Reply {
     deciding.unwrap_or_else(|| Reply::new(250, (0, 0), "the delivery has no recipients"))
 }
 
-fn count(outcome: Outcome) {
+fn count(outcome: Outcome, meaning: &Meaning) {
     let outcome = match outcome {
         Outcome::Delivered => "delivered",
         Outcome::Deferred => "deferred",
@@ -207,4 +207,7 @@ fn count(outcome: Outcome) {
         Outcome::Suppressed => "suppressed",
     };
     metrics::counter!("spoolway_deliver_recipients_total", "outcome" => outcome).increment(1);
+    if let Some(kind) = meaning.kind {
+        metrics::counter!("spoolway_deliver_failures_total", "class" => kind.class.as_str()).increment(1);
+    }
 }

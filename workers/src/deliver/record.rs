@@ -9,7 +9,7 @@ use shared::mail::{EnhancedCode, MessageId, Recipient, Reply, ReversePath, Times
 use shared::port::{DELAY_MAX, Next, RecipientState, RecipientStatus, Record};
 
 pub(super) use self::news::{Event, Item, News};
-use super::{Hop, Outcome, RecipientOutcome, RetrySettings, Tried};
+use super::{Hop, Meaning, Outcome, RecipientOutcome, RetrySettings, Tried};
 use crate::limits::{REPORT_PAUSE, RETRY_GRACE};
 
 /// An attempt, judged: what is to be written, and what has to happen before and after that.
@@ -46,17 +46,19 @@ pub(super) fn judge(
             outcome,
             reply,
             spoken: false,
-            hard: false,
+            meaning: Meaning::default(),
             hop: Hop::End,
         });
     }
     let deferred = outcomes.iter().any(|one| one.outcome == Outcome::Deferred);
-    let next_try = if deferred { settings.next_try(&delivery, now, chance) } else { None };
+    let soon = outcomes.iter().any(|one| one.outcome == Outcome::Deferred && one.meaning.soon);
+    let next_try = if deferred { settings.next_try(&delivery, now, soon, chance) } else { None };
     let news = news::of(&delivery, &outcomes, next_try.is_some(), settings.notices_due(&delivery, now));
-    let hard = outcomes.iter().enumerate().filter(|(_, one)| one.hard && one.outcome == Outcome::Bounced);
+    let hard =
+        outcomes.iter().enumerate().filter(|(_, one)| one.meaning.hard && one.outcome == Outcome::Bounced);
     let hard = hard.map(|(at, _)| at).collect();
     let mut recipients = Vec::with_capacity(outcomes.len());
-    for (at, RecipientOutcome { address, outcome, reply, .. }) in outcomes.into_iter().enumerate() {
+    for (at, RecipientOutcome { address, outcome, reply, meaning, .. }) in outcomes.into_iter().enumerate() {
         let mut report = None;
         let (status, reply) = match outcome {
             Outcome::Delivered => (RecipientStatus::Delivered, reply),
@@ -76,7 +78,13 @@ pub(super) fn judge(
                 (if suppressed { RecipientStatus::Suppressed } else { RecipientStatus::Bounced }, reply)
             }
         };
-        recipients.push(RecipientState { address, status, reply: Some(reply), report });
+        recipients.push(RecipientState {
+            address,
+            status,
+            reply: Some(reply),
+            failure: meaning.kind,
+            report,
+        });
     }
     let retry_until = settings.expiry(&delivery);
     let mut record = Record { delivery, attempt, recipients, next: Next::Settled, forget_at: now + retain };

@@ -7,7 +7,8 @@ use shared::job::Delivery;
 use shared::mail::{ByMode, Domain, Reply, Timestamp};
 
 use crate::limits::{
-    DELAY_NOTICE, LAST_TRY_MARGIN, RETRY_JITTER, RETRY_LIFETIME, RETRY_PAUSE_MAX, RETRY_SCHEDULE,
+    DELAY_NOTICE, GREYLISTED_FOR, GREYLISTED_PAUSE, LAST_TRY_MARGIN, RETRY_JITTER, RETRY_LIFETIME,
+    RETRY_PAUSE_MAX, RETRY_SCHEDULE,
 };
 
 /// When deferred mail is tried again.
@@ -59,8 +60,15 @@ impl RetrySettings {
     }
 
     /// When to make the attempt after `delivery`, which was deferred at `now`; `None` if that was the last one. The last one is
-    /// made at the expiry; and one when the sender is to be told of a delay, so that what is told is true then. `chance` is from 0 up to 1.
-    pub(super) fn next_try(&self, delivery: &Delivery, now: Timestamp, chance: f64) -> Option<Timestamp> {
+    /// made at the expiry; and one when the sender is to be told of a delay, so that what is told is true then. With `soon` a server waits
+    /// for it, and it is not late for that. `chance` is from 0 up to 1.
+    pub(super) fn next_try(
+        &self,
+        delivery: &Delivery,
+        now: Timestamp,
+        soon: bool,
+        chance: f64,
+    ) -> Option<Timestamp> {
         let expires_at = self.expiry(delivery);
         if now + LAST_TRY_MARGIN >= expires_at {
             return None;
@@ -69,6 +77,9 @@ impl RetrySettings {
         let schedule = own.unwrap_or(&self.schedule);
         let step = usize::try_from(delivery.attempt.saturating_sub(1)).unwrap_or(usize::MAX);
         let pause = schedule.get(step).or(schedule.last()).copied().unwrap_or(RETRY_SCHEDULE[6]);
+        // one that is greylisted for longer than that is refused, whatever the server calls it
+        let soon = soon && now.since(delivery.released_at()) < GREYLISTED_FOR;
+        let pause = if soon { pause.min(GREYLISTED_PAUSE) } else { pause };
         let jitter = if self.jitter.is_nan() { 0.0 } else { self.jitter.clamp(0.0, 1.0) };
         let spread = 1.0 + jitter * (2.0 * chance - 1.0);
         let pause = pause.min(RETRY_PAUSE_MAX).mul_f64(spread.clamp(0.0, 2.0));
@@ -154,7 +165,7 @@ mod tests {
     fn pause(settings: &RetrySettings, attempt: u32, chance: f64) -> Duration {
         let delivery = tried(attempt);
         let now = delivery.accepted_at;
-        settings.next_try(&delivery, now, chance).unwrap().since(now)
+        settings.next_try(&delivery, now, false, chance).unwrap().since(now)
     }
 
     #[test]
@@ -165,7 +176,7 @@ mod tests {
         let settings = RetrySettings::default();
         held.expires_at = released_at + settings.lifetime;
         assert_eq!(settings.expiry(&held), released_at + settings.lifetime);
-        assert!(settings.next_try(&held, released_at, 0.5).is_some());
+        assert!(settings.next_try(&held, released_at, false, 0.5).is_some());
     }
 
     #[test]
@@ -193,11 +204,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_greylisted_is_tried_within_minutes_for_the_first_hours() {
+        let settings = RetrySettings { jitter: 0.0, ..RetrySettings::default() };
+        let pause = |attempt: u32, minutes: u64| {
+            let delivery = tried(attempt);
+            let now = delivery.accepted_at + Duration::from_secs(minutes * MINUTE);
+            settings.next_try(&delivery, now, true, 0.5).unwrap().since(now).as_secs()
+        };
+        assert_eq!(pause(1, 0), MINUTE, "the schedule is sooner");
+        assert_eq!(pause(3, 10), 5 * MINUTE);
+        assert_eq!(pause(9, 119), 5 * MINUTE);
+        assert_eq!(pause(9, 120), 4 * HOUR, "it is no greylist that takes so long");
+    }
+
+    #[test]
     fn the_last_try_is_at_the_expiry_and_none_comes_after_it() {
         let settings = RetrySettings::default();
         let delivery = tried(20);
         let expires_at = delivery.expires_at;
-        let next = |now| settings.next_try(&delivery, now, 0.5);
+        let next = |now| settings.next_try(&delivery, now, false, 0.5);
         assert_eq!(next(expires_at - Duration::from_secs(HOUR)), Some(expires_at));
         assert_eq!(next(expires_at - LAST_TRY_MARGIN), None);
         assert_eq!(next(expires_at), None);
@@ -215,7 +240,7 @@ mod tests {
         assert_eq!(pause(&settings, 5, 0.5), Duration::from_secs(7));
         let delivery = tried(1);
         assert_eq!(settings.expiry(&delivery), delivery.accepted_at + Duration::from_secs(10 * 24 * HOUR));
-        assert!(settings.next_try(&delivery, delivery.expires_at, 0.5).is_some());
+        assert!(settings.next_try(&delivery, delivery.expires_at, false, 0.5).is_some());
     }
 
     #[test]
@@ -235,7 +260,7 @@ mod tests {
             for schedule in [vec![], vec![Duration::MAX], vec![Duration::ZERO]] {
                 let settings = RetrySettings { jitter, schedule, ..RetrySettings::default() };
                 let delivery = tried(1);
-                assert!(settings.next_try(&delivery, delivery.accepted_at, 0.9).is_some());
+                assert!(settings.next_try(&delivery, delivery.accepted_at, false, 0.9).is_some());
             }
         }
     }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::job::Delivery;
-use shared::mail::{Reply, ReplyClass, TenantId, Timestamp};
+use shared::mail::{FailureKind, Reply, ReplyClass, TenantId, Timestamp};
 use shared::port::{Clock, Counters, Deliveries, Ids};
 use tokio_util::sync::CancellationToken;
 
@@ -99,14 +99,21 @@ impl Shaper {
         self.waiters.patience()
     }
 
-    /// Does what the rules ask for after `reply`, which a server at `place` gave to mail of `tenant`.
-    pub async fn observe(&self, place: &Place<'_>, tenant: &TenantId, reply: &Reply) {
+    /// Does what the rules ask for after `reply`, which a server at `place` gave to mail of `tenant` and which is a failure of `kind`, as
+    /// far as that is known.
+    pub async fn observe(
+        &self,
+        place: &Place<'_>,
+        tenant: &TenantId,
+        reply: &Reply,
+        kind: Option<FailureKind>,
+    ) {
         if !matches!(reply.class(), ReplyClass::Transient | ReplyClass::Permanent) {
             return;
         }
         let everybody = self.shape(place, None);
         let own = self.shape(place, Some(tenant));
-        if let Some((rule, on)) = own.automation(reply).or_else(|| everybody.automation(reply)) {
+        if let Some((rule, on)) = own.automation(reply, kind).or_else(|| everybody.automation(reply, kind)) {
             self.suspensions.add(&everybody.key, rule, on, tenant, reply).await;
         }
     }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::watch;
 
 use super::{FakeDeliveries, Gate};
-use crate::deliver::{Hop, Outcome, RecipientOutcome, Rule, Site, Transport, Tried};
+use crate::deliver::{Hop, Meaning, Outcome, RecipientOutcome, Rule, Site, Transport, Tried};
 
 /// Servers that answer by the local part: `ok…`, `later…`, `busy…` (too many connections, once), `never…`, `gone…` (discarded); `flaky…` is deferred once. Mail to
 /// a domain with `slow` waits until it is let through.
@@ -72,8 +72,8 @@ impl FakeTransport {
             | Outcome::Discarded
             | Outcome::Suppressed => Hop::End,
         };
-        let hard = name.starts_with("never");
-        RecipientOutcome { address: address.clone(), outcome, reply, spoken: true, hard, hop }
+        let meaning = Meaning { hard: name.starts_with("never"), ..Meaning::default() };
+        RecipientOutcome { address: address.clone(), outcome, reply, spoken: true, meaning, hop }
     }
 }
 

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
-use shared::mail::Reply;
-use workers::deliver::{Class, Classification, Scope, Step, classify};
+use shared::mail::{FailureClass, FailureScope, Reply};
+use workers::deliver::{Classification, Step, classify};
 
 /// Right of a hundred, at least.
 const RIGHT: usize = 97;
@@ -10,9 +10,9 @@ struct Row<'a> {
     line: usize,
     code: u16,
     step: Step,
-    class: Class,
+    class: FailureClass,
     permanent: bool,
-    scope: Option<Scope>,
+    scope: Option<FailureScope>,
     text: String,
     source: &'a str,
 }
@@ -73,7 +73,7 @@ fn whom_a_reply_concerns_is_known_where_it_is_clear() {
 #[test]
 fn every_class_has_a_reply_and_every_reply_a_source() {
     let rows = rows();
-    for class in Class::ALL {
+    for class in FailureClass::ALL {
         assert!(rows.iter().any(|row| row.class == class), "no reply of class {class}");
     }
     assert!(rows.iter().all(|row| row.source.starts_with("http") || row.source.starts_with("a mail log")));
@@ -104,7 +104,7 @@ fn row(line: usize, text: &'static str, sources: &HashMap<&str, &'static str>) -
         line,
         code: code.parse().unwrap(),
         step: step_named(step).unwrap_or_else(|| panic!("line {line}: {step}")),
-        class: *Class::ALL
+        class: *FailureClass::ALL
             .iter()
             .find(|known| known.as_str() == class)
             .unwrap_or_else(|| panic!("line {line}: {class}")),
@@ -114,10 +114,10 @@ fn row(line: usize, text: &'static str, sources: &HashMap<&str, &'static str>) -
             _ => panic!("line {line}: {permanent}"),
         },
         scope: match scope {
-            "recipient" => Some(Scope::Recipient),
-            "message" => Some(Scope::Message),
-            "connection" => Some(Scope::Connection),
-            "site" => Some(Scope::Site),
+            "recipient" => Some(FailureScope::Recipient),
+            "message" => Some(FailureScope::Message),
+            "connection" => Some(FailureScope::Connection),
+            "site" => Some(FailureScope::Site),
             "-" => None,
             _ => panic!("line {line}: {scope}"),
         },

@@ -15,8 +15,8 @@ use shared::testkit::{Faults, Faulty, ManualClock, SeededIds, TempStores, sample
 use tokio::sync::mpsc::Sender;
 use workers::deliver::shaping::{LiveRules, Rules, Shaper, ShaperPorts};
 use workers::deliver::{
-    Deliver, DeliverPorts, DeliverSettings, Hop, Outcome, RecipientOutcome, RetrySettings, Route, Routes,
-    Rule, Site, SuppressionSettings, Suppressions, Transport, Tried,
+    Deliver, DeliverPorts, DeliverSettings, Hop, Meaning, Outcome, RecipientOutcome, RetrySettings, Route,
+    Routes, Rule, Site, SuppressionSettings, Suppressions, Transport, Tried,
 };
 use workers::prepare::{Prepare, PreparePorts, PrepareSettings};
 use workers::sweep::{Sweep, SweepPorts, SweepReport, SweepSettings};
@@ -225,7 +225,8 @@ impl Transport for Remote {
                     *self.taken.lock().unwrap().entry(address.clone()).or_default() += 1;
                 }
                 let reply = reply.clone();
-                RecipientOutcome { address, outcome, reply, spoken: true, hard: false, hop: Hop::End }
+                let meaning = Meaning::default();
+                RecipientOutcome { address, outcome, reply, spoken: true, meaning, hop: Hop::End }
             });
             let outcomes = outcomes.collect();
             let attempt = attempt(&delivery, rule.route, self.clock.as_ref(), reply);

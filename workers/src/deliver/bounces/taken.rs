@@ -9,6 +9,7 @@ use shared::port::{DeliveryState, Feedback, FeedbackKind, Outgoing, PortError, P
 use shared::return_path::{COMPLAINTS, ReturnPath};
 
 use super::super::backoff::persist;
+use super::super::classify::classify;
 use super::super::hard_bounce::is_hard;
 use super::super::outcome::{Failure, Step};
 use super::report::{Report, Status, parse};
@@ -127,7 +128,9 @@ impl Bounces {
         let Some(Status { kind, reply, .. }) = status else {
             return Ok(discarded(about.delivery, "it is empty"));
         };
-        let hard = kind == FeedbackKind::Bounced && names_it && is_hard(Step::Recipient, &reply);
+        let hard = kind == FeedbackKind::Bounced
+            && names_it
+            && is_hard(Step::Recipient, &reply, &classify(&reply, Step::Recipient));
         let suppressed =
             hard && self.suppress(about, SuppressionReason::HardBounce, &reply.to_string()).await?;
         self.note(about, kind, reply, reporter, suppressed).await?;

@@ -71,8 +71,13 @@ impl Edge {
             reply: reply.clone(),
         };
         let address = sent.recipients[0].address.clone();
-        let state =
-            RecipientState { address, status: RecipientStatus::Delivered, reply: Some(reply), report: None };
+        let state = RecipientState {
+            address,
+            status: RecipientStatus::Delivered,
+            reply: Some(reply),
+            failure: None,
+            report: None,
+        };
         let text = sent.return_path.as_ref().unwrap().to_string();
         let key = sent.key.clone();
         let record =

@@ -8,7 +8,7 @@ use shared::mail::EnhancedCode;
 use thiserror::Error;
 
 use super::pattern::{CodePattern, PatternError, StatusPattern, TextPattern};
-use super::{Class, Retry, Scope};
+use super::{FailureClass, FailureScope, Retry};
 use crate::deliver::outcome::Step;
 
 const FILES: [(&str, &str); 9] = [
@@ -47,8 +47,8 @@ pub(super) struct Row {
     status: Vec<StatusPattern>,
     steps: Vec<Step>,
     text: Vec<TextPattern>,
-    pub(super) class: Class,
-    pub(super) scope: Option<Scope>,
+    pub(super) class: FailureClass,
+    pub(super) scope: Option<FailureScope>,
     pub(super) permanent: Option<bool>,
     pub(super) retry: Option<Retry>,
     pub(super) source: Box<str>,
@@ -125,8 +125,8 @@ struct RawRow {
     steps: Vec<String>,
     #[serde(default)]
     text: Vec<String>,
-    class: Class,
-    scope: Option<Scope>,
+    class: FailureClass,
+    scope: Option<FailureScope>,
     permanent: Option<bool>,
     retry: Option<Retry>,
 }

@@ -33,29 +33,29 @@ fn bare_codes_are_final_exactly_where_the_outcome_is() {
 #[test]
 fn greylisting_asks_for_a_soon_retry_and_a_limit_for_a_slow_one() {
     let grey = at(Step::Recipient, 450, "4.2.0 Greylisted");
-    assert_eq!((grey.class, grey.retry, grey.permanent), (Class::Greylisting, Retry::Soon, false));
+    assert_eq!((grey.class, grey.retry, grey.permanent), (FailureClass::Greylisting, Retry::Soon, false));
     let limit = at(Step::Greeting, 421, "too many connections from your address");
-    assert_eq!((limit.class, limit.retry), (Class::RateLimit, Retry::BackOff));
+    assert_eq!((limit.class, limit.retry), (FailureClass::RateLimit, Retry::BackOff));
     let gone = at(Step::Recipient, 550, "5.1.1 no such user");
     assert_eq!(
         (gone.class, gone.retry, gone.scope),
-        (Class::InvalidRecipient, Retry::Never, Scope::Recipient)
+        (FailureClass::InvalidRecipient, Retry::Never, FailureScope::Recipient)
     );
 }
 
 #[test]
 fn a_text_means_more_than_the_enhanced_code_and_that_more_than_the_reply_code() {
-    assert_eq!(at(Step::Recipient, 550, "5.7.1 user unknown").class, Class::InvalidRecipient);
-    assert_eq!(at(Step::Recipient, 550, "5.2.2 no").class, Class::MailboxFull);
-    assert_eq!(at(Step::Recipient, 553, "no").class, Class::InvalidRecipient);
-    assert_eq!(at(Step::Recipient, 550, "no").class, Class::Unknown);
+    assert_eq!(at(Step::Recipient, 550, "5.7.1 user unknown").class, FailureClass::InvalidRecipient);
+    assert_eq!(at(Step::Recipient, 550, "5.2.2 no").class, FailureClass::MailboxFull);
+    assert_eq!(at(Step::Recipient, 553, "no").class, FailureClass::InvalidRecipient);
+    assert_eq!(at(Step::Recipient, 550, "no").class, FailureClass::Unknown);
 }
 
 #[test]
 fn an_enhanced_code_behind_a_number_sign_counts_where_none_stands_in_front() {
-    assert_eq!(at(Step::Recipient, 553, "sorry (#5.2.1)").class, Class::Inactive);
-    assert_eq!(at(Step::Recipient, 450, "sorry (#5.2.1)").class, Class::Transient);
-    assert_eq!(at(Step::Recipient, 553, "5.2.2 sorry (#5.2.1)").class, Class::MailboxFull);
+    assert_eq!(at(Step::Recipient, 553, "sorry (#5.2.1)").class, FailureClass::Inactive);
+    assert_eq!(at(Step::Recipient, 450, "sorry (#5.2.1)").class, FailureClass::Transient);
+    assert_eq!(at(Step::Recipient, 553, "5.2.2 sorry (#5.2.1)").class, FailureClass::MailboxFull);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_text_that_means_the_other_overrides_the_code() {
 
 #[test]
 fn the_names_of_json_are_the_published_ones() {
-    for class in Class::ALL {
+    for class in FailureClass::ALL {
         assert_eq!(serde_json::to_string(&class).unwrap(), format!("\"{class}\""));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::directory::Rate;
-use shared::mail::{Reply, TenantId};
+use shared::mail::{FailureKind, Reply, TenantId};
 use shared::port::Window;
 
 use super::Place;
@@ -66,9 +66,13 @@ impl Shape {
     }
 
     /// What `reply` comes to, by the most specific rule that speaks of it.
-    pub(super) fn automation(&self, reply: &Reply) -> Option<(&Rule, &Automation)> {
+    pub(super) fn automation(
+        &self,
+        reply: &Reply,
+        kind: Option<FailureKind>,
+    ) -> Option<(&Rule, &Automation)> {
         let all = self.rules.iter().flat_map(|rule| rule.on.iter().map(move |on| (rule.as_ref(), on)));
-        let mut fitting = all.filter(|(_, on)| on.fits(reply));
+        let mut fitting = all.filter(|(_, on)| on.fits(reply, kind));
         fitting.next()
     }
 }

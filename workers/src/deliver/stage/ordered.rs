@@ -6,7 +6,7 @@ use shared::port::{Attempt, Clock, DeliveryState, Ordered, PortResult, Standing,
 use tokio::sync::mpsc::Sender;
 
 use super::super::backoff::persist;
-use super::super::{Hop, Outcome, RecipientOutcome, Route, Tried};
+use super::super::{Hop, Meaning, Outcome, RecipientOutcome, Route, Tried};
 use super::Deliver;
 use crate::limits::{LAST_TRY_MARGIN, PORT_TRIES, RETRY_GRACE};
 use crate::orders::Given;
@@ -118,7 +118,7 @@ pub(super) async fn settle(settled: Vec<SettledHere>, clock: &dyn Clock, tried: 
             outcome,
             reply: reply.clone(),
             spoken: false,
-            hard: false,
+            meaning: Meaning::default(),
             hop: Hop::End,
         };
         let outcomes = delivery.recipients.iter().map(one).collect();

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use shared::job::Delivery;
-use shared::mail::{Domain, Reply, Timestamp};
+use shared::mail::{Domain, FailureClass, FailureKind, FailureScope, Reply, Timestamp};
 use shared::port::{Attempt, DELAY_MAX, Postponed, Waiting};
 use tokio::sync::mpsc::Sender;
 
 use super::super::backoff::persist;
 use super::super::batch::{send_jobs, to_jobs};
 use super::super::shaping::{Admission, Place, PutOff, Shaper, Wait};
-use super::super::{Hop, Outcome, RecipientOutcome, Rule, Site, Tried};
+use super::super::{Hop, Meaning, Outcome, RecipientOutcome, Rule, Site, Tried};
 use super::claims::attempt_claim;
 use super::groups::Group;
 use super::recorder::Recorded;
@@ -196,23 +196,26 @@ impl Deliver {
         let shaper = self.shaper.as_ref()?;
         let domain = tried.delivery.key.domain.clone();
         let site = run.sites.of(&domain)?;
-        let mut replies: Vec<Reply> = Vec::new();
+        let mut replies: Vec<(Reply, Option<FailureKind>)> = Vec::new();
         for one in &tried.outcomes {
             let failed = matches!(one.outcome, Outcome::Deferred | Outcome::Bounced);
-            if failed && one.spoken && !replies.contains(&one.reply) {
-                replies.push(one.reply.clone());
+            if failed && one.spoken && !replies.iter().any(|(known, _)| *known == one.reply) {
+                replies.push((one.reply.clone(), one.meaning.kind));
             }
         }
         let tenant = tried.delivery.tenant.clone();
         (!replies.is_empty()).then_some(async move {
             let source = self.transport.source(&tenant);
             let place = Place { domain: &domain, site: &site, source: source.as_deref() };
-            for reply in replies {
-                shaper.observe(&place, &tenant, &reply).await;
+            for (reply, kind) in replies {
+                shaper.observe(&place, &tenant, &reply, kind).await;
             }
         })
     }
 }
+
+/// What it is that a delivery waited for in vain.
+const RATE_LIMIT: FailureKind = FailureKind { class: FailureClass::RateLimit, scope: FailureScope::Site };
 
 /// Whether a queue can carry a job until then.
 fn is_short(at: Timestamp, now: Timestamp) -> bool {
@@ -227,7 +230,7 @@ fn waited_in_vain(rule: Rule<'_>, delivery: Delivery, wait: &Wait, now: Timestam
         outcome: Outcome::Deferred,
         reply: reply.clone(),
         spoken: false,
-        hard: false,
+        meaning: Meaning { kind: Some(RATE_LIMIT), ..Meaning::default() },
         hop: Hop::End,
     };
     let outcomes = delivery.recipients.iter().map(|to| outcome(to.address.clone())).collect();

@@ -9,7 +9,7 @@ use shared::mail::{Recipient, Reply};
 use shared::port::{Attempt, PortResult};
 
 use super::super::backoff::persist;
-use super::super::{Hop, Outcome, RecipientOutcome, SUPPRESSED_ROUTE, Tried};
+use super::super::{Hop, Meaning, Outcome, RecipientOutcome, SUPPRESSED_ROUTE, Tried};
 use super::{Deliver, Run};
 use crate::limits::PORT_TRIES;
 
@@ -108,7 +108,7 @@ fn outcome(recipient: &Recipient, reply: &Reply) -> RecipientOutcome {
         outcome: Outcome::Suppressed,
         reply: reply.clone(),
         spoken: false,
-        hard: false,
+        meaning: Meaning::default(),
         hop: Hop::End,
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use shared::config::Setting;
-use shared::mail::{EnhancedCode, Reply, ReplyClass};
+use shared::mail::{EnhancedCode, FailureClass, FailureKind, FailureScope, Reply, ReplyClass};
 
 /// A kind of reply, and what it comes to.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +13,9 @@ pub struct Automation {
     pub codes: Vec<CodePattern>,
     /// Enhanced codes, any of which fits; none is any, or none.
     pub enhanced: Vec<EnhancedPattern>,
+    /// Classes, any of which the failure has; none is any. Where there are some, a failure of one recipient or one message does not fit:
+    /// it says nothing of the site.
+    pub classes: Vec<FailureClass>,
     /// Words, any of which is in the text, in any case; none is any text.
     pub texts: Vec<String>,
     /// What is done.
@@ -35,8 +38,8 @@ pub enum Action {
 }
 
 impl Automation {
-    /// Whether the reply is of this kind.
-    pub fn fits(&self, reply: &Reply) -> bool {
+    /// Whether `reply` fits, which is a failure of `kind` as far as that is known.
+    pub fn fits(&self, reply: &Reply, kind: Option<FailureKind>) -> bool {
         let failed = match reply.class() {
             ReplyClass::Transient | ReplyClass::Permanent => true,
             ReplyClass::Completed | ReplyClass::Intermediate => false,
@@ -47,7 +50,12 @@ impl Automation {
             let text = reply.text().to_lowercase().replace('\n', " ");
             self.texts.iter().any(|words| text.contains(words.as_str()))
         };
-        failed && code && enhanced && (self.texts.is_empty() || has_words())
+        let class = self.classes.is_empty()
+            || kind.is_some_and(|FailureKind { class, scope }| {
+                let of_site = matches!(scope, FailureScope::Connection | FailureScope::Site);
+                of_site && self.classes.contains(&class)
+            });
+        failed && code && enhanced && class && (self.texts.is_empty() || has_words())
     }
 }
 
@@ -108,6 +116,17 @@ impl Setting for EnhancedPattern {
             detail => Some(detail.parse().ok()?),
         };
         Some(Self { class, subject, detail })
+    }
+}
+
+/// A class as a file writes it.
+pub(super) struct ClassName(pub(super) FailureClass);
+
+impl Setting for ClassName {
+    const RIGHT: &'static str = "a class of failure such as rate-limit, greylisting or reputation";
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
     }
 }
 

@@ -7,7 +7,7 @@ use shared::config::{Mistake, Section};
 use shared::directory::Rate;
 use shared::mail::TenantId;
 
-use super::automation::{Action, Automation, Verb};
+use super::automation::{Action, Automation, ClassName, Verb};
 use super::pattern::{DomainPattern, HostSuffix};
 use super::values::{Day, MaybeRate, Share};
 use super::{Limit, Numbers, Origin, Pattern, Rule};
@@ -121,9 +121,11 @@ fn automation(section: &mut Section<'_>) -> Option<Automation> {
         section.mistake("for", "it is too short or too long", right);
     }
     let texts: Vec<String> = section.list("text", Vec::new());
+    let classes: Vec<ClassName> = section.list("class", Vec::new());
     let automation = Automation {
         codes: section.list("code", Vec::new()),
         enhanced: section.list("enhanced", Vec::new()),
+        classes: classes.into_iter().map(|ClassName(class)| class).collect(),
         texts: texts.iter().map(|text| text.to_lowercase()).collect(),
         action: match verb {
             Verb::Suspend => Action::Suspend,
@@ -133,8 +135,13 @@ fn automation(section: &mut Section<'_>) -> Option<Automation> {
         },
         lasts,
     };
-    if automation.codes.is_empty() && automation.enhanced.is_empty() && automation.texts.is_empty() {
-        section.mistake("then", "every failure would do it", "say by code, enhanced or text which replies");
+    let Automation { codes, enhanced, classes, texts, .. } = &automation;
+    if codes.is_empty() && enhanced.is_empty() && classes.is_empty() && texts.is_empty() {
+        section.mistake(
+            "then",
+            "every failure would do it",
+            "say by code, enhanced, class or text which replies",
+        );
         return None;
     }
     Some(automation)

@@ -1,5 +1,7 @@
 //! What servers reply suspends and slows down, for all workers.
 
+use shared::mail::{FailureClass, FailureScope};
+
 use super::*;
 use crate::limits::shaping::{SLOW_DOWN_EVERY, SLOW_DOWN_MIN, SUSPENSION_AGE};
 
@@ -41,7 +43,7 @@ fn to() -> To {
 
 async fn says(worker: &Shaper, to: &To, tenant: &str, code: u16, text: &str) {
     let reply = Reply::received(code, text).unwrap();
-    worker.observe(&to.place(), &TenantId(tenant.to_owned()), &reply).await;
+    worker.observe(&to.place(), &TenantId(tenant.to_owned()), &reply, None).await;
 }
 
 /// How many of ten of each tenant go, and the reasons why others do not.
@@ -194,7 +196,24 @@ fn the_built_in_rules_hear_what_large_providers_say() {
     ] {
         let shape = Shape::of(&rules, &To::new("a.example", &[host]).place(), None);
         let reply = Reply::received(code, text).unwrap();
-        let action = shape.automation(&reply).map_or(String::new(), |(_, on)| on.action.to_string());
+        let action = shape.automation(&reply, None).map_or(String::new(), |(_, on)| on.action.to_string());
         assert_eq!(action, expected, "{host}: {reply}");
     }
+}
+
+#[test]
+fn a_rule_may_ask_for_what_a_reply_means_in_place_of_its_words() {
+    let shape = Shape::of(&Rules::default(), &to().place(), None);
+    let action = |code, text, class, scope| {
+        let reply = Reply::received(code, text).unwrap();
+        let on = shape.automation(&reply, Some(FailureKind { class, scope }));
+        on.map_or(String::new(), |(_, on)| on.action.to_string())
+    };
+    let (rate, site) = (FailureClass::RateLimit, FailureScope::Site);
+    assert_eq!(action(450, "4.7.1 slower please", rate, site), "slow_down to 0.5");
+    assert_eq!(action(450, "4.7.1 slower please", FailureClass::Greylisting, site), "");
+    for scope in [FailureScope::Recipient, FailureScope::Message] {
+        assert_eq!(action(452, "4.5.3 enough of them", rate, scope), "", "it says nothing of the site");
+    }
+    assert_eq!(action(550, "5.7.1 enough of you", rate, site), "", "the code is another");
 }
