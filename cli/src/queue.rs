@@ -85,6 +85,10 @@ struct Destination {
     #[serde(with = "rfc3339::option")]
     next_attempt_by: Option<Timestamp>,
     last_reply: Option<ReplyStory>,
+    /// What most of it that was put off waits for; `null` where nothing was.
+    waiting: Option<String>,
+    /// How much of it was put off.
+    waiting_messages: u64,
     #[serde(skip)]
     last_line: String,
 }
@@ -121,6 +125,8 @@ struct Tally {
     oldest: Timestamp,
     due_at: Option<Timestamp>,
     last: Option<Attempt>,
+    /// What was put off, by what it waits for.
+    waiting: BTreeMap<String, u64>,
 }
 
 /// Destinations with deferred mail, and those with held mail.
@@ -162,12 +168,16 @@ fn add(tallies: &mut BTreeMap<Domain, Tally>, state: DeliveryState) {
         oldest: accepted_at,
         due_at: None,
         last: None,
+        waiting: BTreeMap::new(),
     });
     tally.messages.insert(state.key.message);
     let deferred = state.recipients.iter().filter(|recipient| recipient.status == RecipientStatus::Deferred);
     tally.recipients += deferred.count() as u64;
     tally.oldest = tally.oldest.min(accepted_at);
     tally.due_at = [tally.due_at, state.due_at].into_iter().flatten().min();
+    if let Some(waiting) = state.waiting {
+        *tally.waiting.entry(waiting.text).or_default() += 1;
+    }
     let last = state.attempts.into_iter().next_back();
     tally.last = tally.last.take().into_iter().chain(last).max_by_key(|attempt| attempt.ended_at);
 }
@@ -175,6 +185,7 @@ fn add(tallies: &mut BTreeMap<Domain, Tally>, state: DeliveryState) {
 impl From<(Domain, Tally)> for Destination {
     fn from((domain, tally): (Domain, Tally)) -> Self {
         let reply = tally.last.map(|attempt| attempt.reply);
+        let most = tally.waiting.iter().max_by_key(|(_, count)| **count);
         Self {
             domain,
             messages: tally.messages.len() as u64,
@@ -183,7 +194,17 @@ impl From<(Domain, Tally)> for Destination {
             next_attempt_by: tally.due_at,
             last_line: reply.as_ref().map(crate::screen::reply_line).unwrap_or_default(),
             last_reply: reply.as_ref().map(ReplyStory::from),
+            waiting: most.map(|(text, _)| text.clone()),
+            waiting_messages: tally.waiting.values().sum(),
         }
+    }
+}
+
+impl Destination {
+    /// Why its mail waits, on one line: what was put off, or else the last reply.
+    fn why(&self) -> String {
+        let text = self.waiting.as_deref().map(|text| crate::screen::plain(text).into_owned());
+        text.unwrap_or_else(|| self.last_line.clone())
     }
 }
 
@@ -203,10 +224,8 @@ fn write_text(view: &View, now: Timestamp, screen: Screen, out: &mut dyn Write) 
     if view.destinations.is_empty() {
         writeln!(out, "No mail is deferred.")?;
     } else {
-        let mut table = Table::new(
-            &["destination", "messages", "recipients", "oldest", "next try", "last reply"],
-            &[1, 2],
-        );
+        let mut table =
+            Table::new(&["destination", "messages", "recipients", "oldest", "next try", "why"], &[1, 2]);
         for row in &view.destinations {
             table.row(vec![
                 row.domain.to_string(),
@@ -214,7 +233,7 @@ fn write_text(view: &View, now: Timestamp, screen: Screen, out: &mut dyn Write) 
                 row.recipients.to_string(),
                 span(now.since(row.oldest)),
                 row.next_attempt_by.map_or_else(|| "-".to_owned(), |at| due(at, now)),
-                row.last_line.clone(),
+                row.why(),
             ]);
         }
         table.write(out, screen)?;

@@ -153,7 +153,7 @@ pub(crate) struct FilterArgs {
     /// Mail that is held, that is deferred after an attempt, or that waits for its first one.
     #[arg(long, value_name = "held|deferred|waiting", value_parser = status)]
     pub(crate) status: Option<WaitingStatus>,
-    /// Mail whose last reply has this text in it.
+    /// Mail whose last reply, or what it waits for, has this text in it, or whose failure has this class.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
 }

@@ -30,6 +30,8 @@ pub(super) struct Row {
     /// The route that an operator has given it.
     route: Option<String>,
     last_reply: Option<ReplyStory>,
+    /// What the next attempt waits for, where it was put off.
+    waiting: Option<String>,
 }
 
 /// As JSON, the answer of `queue --list --json`: fields are added, never changed.
@@ -56,6 +58,17 @@ impl Row {
             attempts: last.map_or(0, |last| last.number),
             route: state.route().map(str::to_owned),
             last_reply: last.map(|last| ReplyStory::from(&last.reply)),
+            waiting: state.waiting.as_ref().map(|waiting| waiting.text.clone()),
+        }
+    }
+}
+
+impl Row {
+    /// Why it waits, on one line.
+    fn why(&self) -> String {
+        match (&self.waiting, &self.last_reply) {
+            (Some(text), _) => plain(text).into_owned(),
+            (None, reply) => reply.as_ref().map(|reply| reply.line().to_owned()).unwrap_or_default(),
         }
     }
 }
@@ -140,17 +153,7 @@ fn write_text(page: &Page, now: Timestamp, screen: Screen, out: &mut dyn Write) 
 
 pub(super) fn write_rows(rows: &[Row], now: Timestamp, screen: Screen, out: &mut dyn Write) -> Outcome {
     let mut table = Table::new(
-        &[
-            "message",
-            "destination",
-            "tenant",
-            "from",
-            "recipients",
-            "status",
-            "age",
-            "next try",
-            "last reply",
-        ],
+        &["message", "destination", "tenant", "from", "recipients", "status", "age", "next try", "why"],
         &[4],
     );
     for row in rows {
@@ -164,7 +167,7 @@ pub(super) fn write_rows(rows: &[Row], now: Timestamp, screen: Screen, out: &mut
             format!("{:?}", row.status).to_lowercase(),
             span(now.since(row.accepted_at)),
             row.next_attempt_by.map_or_else(|| "-".to_owned(), |at| due(at, now)),
-            row.last_reply.as_ref().map(|reply| reply.line().to_owned()).unwrap_or_default(),
+            row.why(),
         ]);
     }
     Ok(table.write(out, screen)?)

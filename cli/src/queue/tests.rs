@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use shared::job::DeliveryKey;
 use shared::mail::Reply;
-use shared::port::{BATCH_MAX, Next, Outgoing, Record};
+use shared::port::{BATCH_MAX, Held, Next, Outgoing, Postponed, Record, Waiting};
 use shared::testkit::{ManualClock, TempStores};
 
 use super::*;
@@ -72,7 +72,7 @@ async fn destinations_are_told_with_what_waits_for_them() {
     assert_eq!(
         told,
         "\
-destination  messages  recipients  oldest  next try      last reply
+destination  messages  recipients  oldest  next try      why
 example.org         2           3  2 min   within 4 min  450 4.2.0 ou…
 example.net         1           1  2 min   now           450 4.2.0 bu…
 
@@ -111,7 +111,7 @@ async fn held_mail_is_told_with_its_release_and_is_not_called_deferred() {
     assert!(
         told.starts_with(
             "\
-destination  messages  recipients  oldest  next try      last reply
+destination  messages  recipients  oldest  next try      why
 example.org         1           1  2 min   within 4 min  450 4.2.0 greylisted
 
 held for     messages  recipients  next release
@@ -154,6 +154,45 @@ async fn more_than_a_page_in_one_shard_is_counted_whole() {
 }
 
 #[tokio::test]
+async fn what_was_put_off_says_what_it_waits_for() {
+    let edge = Edge::new(deferred("a", "example.org", &["a@example.org"], "greylisted", 360)).await;
+    let until = after(600);
+    let postponed = ["b", "c"].map(|seed| {
+        let Held { mut delivery, .. } = crate::samples::hold(message_id(seed), &["b@example.org"], until);
+        delivery.postponed = 1;
+        let text = "mx.example.org has its 20 connections".to_owned();
+        let waiting = Waiting { reason: "connections".to_owned(), text, until };
+        Postponed { delivery, waiting, due_at: until, forget_at: until }
+    });
+    for result in edge.stores.stores.deliveries.postpone(postponed.into()).await.unwrap() {
+        result.unwrap();
+    }
+    let told = edge.told(false, None).await;
+    assert!(
+        told.contains("example.org         3           3  2 min   within 4 min  mx.example.org has its"),
+        "{told}"
+    );
+    let told: serde_json::Value = serde_json::from_str(&edge.told(true, None).await).unwrap();
+    let row = &told["destinations"][0];
+    assert_eq!(
+        (&row["waiting_messages"], &row["waiting"]),
+        (&2.into(), &"mx.example.org has its 20 connections".into())
+    );
+    let mut out = Vec::new();
+    let filter = Filter { reason: Some("its 20 CONN".to_owned()), ..Filter::default() };
+    let how = (NOW, true, Screen::default());
+    list::run(&*edge.stores.stores.deliveries, &filter, (9, None), how, &mut out).await.unwrap();
+    let page: serde_json::Value = serde_json::from_str(&text(out)).unwrap();
+    assert_eq!(page["deliveries"].as_array().unwrap().len(), 2);
+    assert_eq!(page["deliveries"][0]["waiting"], "mx.example.org has its 20 connections");
+    let mut out = Vec::new();
+    let filter = Filter { reason: Some("greylisting".to_owned()), ..Filter::default() };
+    list::run(&*edge.stores.stores.deliveries, &filter, (9, None), how, &mut out).await.unwrap();
+    let page: serde_json::Value = serde_json::from_str(&text(out)).unwrap();
+    assert_eq!(page["deliveries"].as_array().unwrap().len(), 1, "by its class");
+}
+
+#[tokio::test]
 async fn the_queue_as_json_stays_as_it_is() {
     let edge = Edge::new(deferred("a", "example.org", &["a@example.org"], "greylisted", 360)).await;
     edge.clock.set(after(119));
@@ -170,6 +209,8 @@ async fn the_queue_as_json_stays_as_it_is() {
                 "oldest": "2023-11-14T22:13:20Z",
                 "next_attempt_by": "2023-11-14T22:19:20Z",
                 "last_reply": {"code": 450, "enhanced": "4.2.0", "text": "greylisted"},
+                "waiting": null,
+                "waiting_messages": 0,
             }],
             "held": [],
             "queues": {

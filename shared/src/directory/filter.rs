@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::job::Delivery;
 use crate::mail::{Domain, Mailbox, MessageId, ReversePath, TenantId, Timestamp};
-use crate::port::{DeliveryState, RecipientStatus};
+use crate::port::{DeliveryState, RecipientState, RecipientStatus};
 
 /// What deliveries must be like, all of it. One that says nothing means all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,16 +114,25 @@ impl Filter {
     }
 }
 
+/// Whether it waits for `reason`: what it was put off for, the class of a failure, or a part of the last reply.
 fn has_reason(state: &DeliveryState, reason: &str) -> bool {
     let reason = reason.to_lowercase();
-    let waits = state.recipients.iter().filter(|recipient| recipient.status == RecipientStatus::Deferred);
-    waits.filter_map(|recipient| recipient.reply.as_ref()).any(|reply| {
-        let text = reply.enhanced().map_or_else(
-            || format!("{} {}", reply.code(), reply.text()),
-            |_| format!("{} {} {}", reply.code(), reply.status(), reply.text()),
-        );
-        text.to_lowercase().contains(&reason)
-    })
+    let put_off = state.waiting.as_ref().is_some_and(|waiting| waiting.text.to_lowercase().contains(&reason));
+    let mut deferred =
+        state.recipients.iter().filter(|recipient| recipient.status == RecipientStatus::Deferred);
+    put_off || deferred.any(|recipient| was_told(recipient, &reason))
+}
+
+fn was_told(recipient: &RecipientState, reason: &str) -> bool {
+    let is_class = recipient.failure.is_some_and(|failure| failure.class.as_str() == reason);
+    is_class
+        || recipient.reply.as_ref().is_some_and(|reply| {
+            let text = reply.enhanced().map_or_else(
+                || format!("{} {}", reply.code(), reply.text()),
+                |_| format!("{} {} {}", reply.code(), reply.status(), reply.text()),
+            );
+            text.to_lowercase().contains(reason)
+        })
 }
 
 /// `example.org`, or `*.example.org` for every domain below it.
