@@ -41,7 +41,8 @@ pub trait Deliveries: Send + Sync {
 
     /// Writes deliveries whose attempt is put off, one result each, in their order: each becomes due at the time given, and says what it
     /// waits for. An item is made where there is none. It stays as it is, and the answer is `Ok`, where this attempt or a later one is on
-    /// record, where it was put off as often or more often, and where nobody is left to be tried.
+    /// record, where it was put off as often or more often, and where nobody is left to be tried. What an operator's order returns keeps
+    /// its due time, and passes its turn.
     async fn postpone(&self, postponed: Vec<Postponed>) -> PortResult<Vec<PortResult<()>>>;
 
     /// Cancels a delivery that is held: each of its recipients gets the final status cancelled, with `reply`, and nothing is due any

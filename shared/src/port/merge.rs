@@ -53,13 +53,15 @@ impl DeliveryState {
         let made = self.attempts.iter().any(|attempt| attempt.number >= delivery.attempt);
         let turn = |delivery: &Delivery| (delivery.attempt, delivery.postponed);
         let open = self.pending.as_deref().is_some_and(|pending| turn(pending) < turn(&delivery));
-        // what is to be returned waits for no site
-        if made || !open || matches!(self.standing(), Standing::Returned { .. }) {
+        if made || !open {
             return false;
         }
+        // what is to be returned waits for no site; its turn passes all the same, as whoever writes this ends the claim of it
+        let returned = matches!(self.standing(), Standing::Returned { .. });
+        let due_at = if returned { self.due_at.map_or(due_at, |at| at.min(due_at)) } else { due_at };
         let until = waiting.until;
         self.set_next(Next::Due { at: due_at, delivery: Box::new(delivery) });
-        self.waiting = self.pending.is_some().then_some(waiting);
+        self.waiting = (self.pending.is_some() && !returned).then_some(waiting);
         self.obey_standing(until);
         true
     }

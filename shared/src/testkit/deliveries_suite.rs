@@ -58,6 +58,7 @@ pub async fn deliveries_suite(fixture: &dyn Fixture<dyn Deliveries>) {
     postponements::an_attempt_that_was_made_is_not_put_off(fixture).await;
     postponements::the_later_of_two_postponements_stays(fixture).await;
     postponements::a_record_ends_the_wait(fixture).await;
+    postponements::what_an_operator_returns_stays_due_at_once(fixture).await;
     postponements::what_is_released_from_a_hold_can_be_put_off(fixture).await;
     due::state_outlives_its_handles(fixture).await;
 }

@@ -5,35 +5,60 @@ use shared::mail::{EnhancedCode, FailureClass, FailureScope, Reply};
 use super::classify::Classification;
 use super::outcome::Step;
 
-/// What servers say of a mailbox for reasons of every kind: RFC 5321 §4.2.3 has the first of them for 550, and §4.2.2 that it may be
-/// said "for policy reasons".
+/// What servers say of a mailbox for reasons of every kind: RFC 5321 §4.2.3 has the first of them for 550, and says that it may be "for
+/// policy reasons".
 const VAGUE: [&str; 3] = ["mailbox unavailable", "access denied", "recipient rejected"];
 
-/// Whether `reply` at `step`, which was `found` to mean something, is the end of the address itself, and not of this message, this sender or this day. Of what is in doubt it
-/// is not: a suppression that is wrong loses mail that would have arrived.
+/// What makes such words mean the mailbox after all.
+const PLAIN: [&str; 13] = [
+    "user unknown",
+    "unknown user",
+    "unknown recipient",
+    "recipient unknown",
+    "no such user",
+    "no such recipient",
+    "no such mailbox",
+    "user not found",
+    "does not exist",
+    "doesn't exist",
+    "invalid recipient",
+    "invalid-recipient",
+    "is disabled",
+];
+
+/// What is said of whoever sends.
+const OF_THE_SENDER: [&str; 4] = ["your account", "your ip", "sender", "sending"];
+
+/// Whether `reply` at `step`, which was `found` to mean something, is the end of the address itself, and not of this message, this sender
+/// or this day. Of what is in doubt it is not: a suppression that is wrong loses mail that would have arrived. A reply to the content is
+/// one for all who were to get it; whether it can be meant for one of them is for the caller to know.
 pub(super) fn is_hard(step: Step, reply: &Reply, found: &Classification) -> bool {
-    // at MAIL it is the sender that is unknown
-    if step == Step::Mail || !found.permanent || found.scope != FailureScope::Recipient {
+    let may_be = match step {
+        Step::Recipient | Step::Data | Step::Content | Step::End => true,
+        // those speak of a host or of the sender
+        Step::Greeting | Step::Hello | Step::StartTls | Step::Auth | Step::Reset | Step::Mail => false,
+    };
+    if !may_be || !found.permanent || found.scope != FailureScope::Recipient {
         return false;
     }
     match found.class {
-        FailureClass::InvalidRecipient | FailureClass::Inactive => !is_vague(reply),
+        FailureClass::InvalidRecipient | FailureClass::Inactive => names_the_mailbox(reply),
         // RFC 7505 §4.2: the domain takes no mail, for anybody
         FailureClass::BadDomain => reply.enhanced() == Some(EnhancedCode(1, 10)),
         _ => false,
     }
 }
 
-/// Whether neither its code nor its words say what is wrong with the address.
-fn is_vague(reply: &Reply) -> bool {
-    // RFC 3463 §3.2 and §3.3: a status of the address, or of a mailbox that is disabled
-    if matches!(reply.enhanced(), Some(EnhancedCode(1, _) | EnhancedCode(2, 1))) {
+/// Whether its code or its words say what is wrong, and that it is wrong with the recipient.
+fn names_the_mailbox(reply: &Reply) -> bool {
+    let text = reply.text().to_ascii_lowercase();
+    let has = |words: &[&str]| words.iter().any(|words| text.contains(words));
+    if has(&OF_THE_SENDER) {
         return false;
     }
-    let text = reply.text().to_ascii_lowercase();
-    let known = VAGUE.iter().find_map(|words| text.split_once(words));
-    // "recipient rejected: user unknown" is not
-    known.is_some_and(|(_, rest)| !rest.contains(|letter: char| letter.is_ascii_alphabetic()))
+    // RFC 3463 §3.2 and §3.3: a status of the address, or of a mailbox that is disabled
+    let told_by_code = matches!(reply.enhanced(), Some(EnhancedCode(1, _) | EnhancedCode(2, 1)));
+    told_by_code || !has(&VAGUE) || has(&PLAIN)
 }
 
 #[cfg(test)]
@@ -77,12 +102,24 @@ mod tests {
             (550, "<a@example.org> recipient rejected"),
             (
                 550,
+                "mailbox unavailable (e.g., mailbox not found, no access, or command rejected for policy reasons)",
+            ),
+            (550, "Requested action not taken: mailbox unavailable\nFor explanation visit https://a.example"),
+            (
+                550,
+                "5.4.1 Recipient address rejected: Access denied. For more information see https://a.example",
+            ),
+            (550, "5.7.1 Your account has been suspended"),
+            (
+                550,
                 "5.2.1 The user you are trying to contact is receiving mail at a rate that prevents additional messages",
             ),
         ] {
             assert!(!said(code, text), "{code} {text}");
         }
         assert!(at(Step::End, &Reply::new(550, (1, 1), "no user")));
+        assert!(!at(Step::Hello, &Reply::plain(550, "your IP address does not exist")));
+        assert!(!at(Step::Greeting, &Reply::plain(521, "account suspended")));
         assert!(!at(Step::Mail, &Reply::plain(550, "no such user")), "that is the sender");
     }
 }

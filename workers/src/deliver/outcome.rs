@@ -204,6 +204,11 @@ impl Failure {
         }
     }
 
+    /// Whether it is one for all the recipients of a message that were to get its content, so that it may be meant for any of them.
+    pub(super) fn is_of_all(&self) -> bool {
+        matches!(self, Self::Refused(Step::Data | Step::Content | Step::End, _))
+    }
+
     /// The kind of a failure that no server speaks of.
     fn kind(&self) -> FailureKind {
         use FailureScope::{Connection, Message, Recipient, Site};

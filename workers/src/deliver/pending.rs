@@ -71,14 +71,25 @@ impl Pending<'_> {
         self.open().next().is_some()
     }
 
+    /// Whether some recipients have their outcome, and others none.
+    pub(super) fn is_begun(&self) -> bool {
+        self.place.is_some() && self.settled.iter().any(Option::is_some)
+    }
+
     /// Sets what `failure` comes to for one recipient.
     pub(super) fn fail_one(&mut self, at: usize, failure: &Failure) {
-        self.settled[at] = Some(failure.into());
+        self.settled[at] = Some(self.settled_by(failure));
     }
 
     /// Sets what `failure` comes to for every recipient that has no outcome yet.
     pub(super) fn fail(&mut self, failure: &Failure) {
-        self.settle(&Settled::from(failure));
+        self.settle(&self.settled_by(failure));
+    }
+
+    fn settled_by(&self, failure: &Failure) -> Settled {
+        let mut settled = Settled::from(failure);
+        settled.meaning.hard &= self.settled.len() == 1 || !failure.is_of_all();
+        settled
     }
 
     /// Notes that a server took the message for the recipients at `places`, in the words of `reply`.
@@ -175,6 +186,14 @@ impl<'a> Reporter<'a> {
             reply,
         };
         place.send(Tried { delivery, attempt, outcomes });
+    }
+
+    /// Leaves `pending` to whoever makes the next attempt; but what some recipients have by now is on record first.
+    pub(super) async fn let_go(&self, mut pending: Pending<'a>, peer: Option<&Peer>) {
+        if pending.is_begun() {
+            pending.fail(&Failure::OutOfTime);
+            self.report(pending, peer).await;
+        }
     }
 
     /// Hands everything in `queue` back with what `failure` comes to.

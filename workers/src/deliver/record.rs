@@ -8,7 +8,7 @@ use shared::job::Delivery;
 use shared::mail::{EnhancedCode, MessageId, Recipient, Reply, ReversePath, Timestamp};
 use shared::port::{DELAY_MAX, Next, RecipientState, RecipientStatus, Record};
 
-pub(super) use self::news::{Event, Item, News};
+pub(super) use self::news::{Event, Item, News, may_be_told_of_delay};
 use super::{Hop, Meaning, Outcome, RecipientOutcome, RetrySettings, Tried};
 use crate::limits::{REPORT_PAUSE, RETRY_GRACE};
 

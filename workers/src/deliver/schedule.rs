@@ -103,6 +103,12 @@ impl RetrySettings {
     /// (RFC 2852 §4). `None` where nobody wants it, and where it was told.
     fn notices_at(&self, delivery: &Delivery) -> (Option<Timestamp>, Option<Timestamp>) {
         let told = &delivery.notices;
+        // nobody is told of mail from the null path (RFC 5321 §4.5.5), nor where all say NEVER
+        let may_be_told = delivery.from.mailbox().is_some()
+            && delivery.recipients.iter().any(super::record::may_be_told_of_delay);
+        if !may_be_told {
+            return (None, None);
+        }
         let wanted =
             delivery.recipients.iter().any(|recipient| recipient.notify.is_some_and(|notify| notify.delay));
         let delay = (wanted && told.delay.is_none()).then(|| delivery.released_at() + self.delay_notice);

@@ -90,7 +90,12 @@ pub(super) async fn deliver<'a>(
         // nothing has begun yet: whoever stops us need not wait for a server that is slow to greet
         let session = tokio::select! {
             biased;
-            () = desk.reporter.closed() => return,
+            () = desk.reporter.closed() => {
+                for pending in queue {
+                    desk.reporter.let_go(pending, course.peer.as_ref()).await;
+                }
+                return;
+            }
             session = way.session(&key, &mut targets, desk, &mut course) => session,
         };
         let Some(mut session) = session else {
@@ -153,18 +158,24 @@ impl Way<'_> {
         course: &mut Course,
     ) -> Option<Session> {
         if let Some(mut session) = self.kept(key, targets.hosts()).await {
-            session.wake(&desk.cut);
+            session.wake(self, &desk.cut);
             return Some(session);
         }
         let limits = &self.settings.limits;
-        let dialer =
-            Dialer { limits, source: self.source, clock: desk.reporter.clock, ids: self.ids, cut: &desk.cut };
+        let dialer = Dialer {
+            limits,
+            tls: self.tls,
+            source: self.source,
+            clock: desk.reporter.clock,
+            ids: self.ids,
+            cut: &desk.cut,
+        };
         loop {
             if desk.out_of_time() {
                 return None;
             }
             match dialer.first(targets).await {
-                Ok((target, tcp)) => match Session::open(self, &dialer, &target, tcp).await {
+                Ok((target, reached)) => match Session::open(self, &dialer, &target, reached).await {
                     Ok(session) => {
                         count("opened");
                         return Some(session);

@@ -1,3 +1,5 @@
+use std::sync::{Arc, Mutex};
+
 use workers::deliver::{Outcome, Transport as _};
 
 use crate::server::{Act, Asked, Server, say};
@@ -207,5 +209,34 @@ async fn once_the_caller_has_closed_what_was_sent_is_handed_over_and_nothing_els
         assert_eq!(contents, (1..=handed.len()).map(received).collect::<Vec<_>>());
         assert!(handed.len() < 20, "it went on as if nobody had closed");
         assert!(outcomes(&handed).iter().all(|each| each[0].0 == Outcome::Delivered));
+    }
+}
+
+#[tokio::test]
+async fn once_the_caller_has_closed_what_was_sent_of_a_message_in_parts_is_handed_over() {
+    for extensions in [PIPELINING, NONE] {
+        let (tried, back) = tokio::sync::mpsc::channel(64);
+        let back = Arc::new(Mutex::new(back));
+        let closes = Arc::clone(&back);
+        let server = Server::start(extensions, move |asked: &Asked| {
+            if asked.step == "END" {
+                closes.lock().unwrap().close();
+            }
+            None
+        })
+        .await;
+        let mut world = World::new(0);
+        world.settings.limits.recipients_per_transaction = 2;
+        let to: Vec<String> = (1..=6).map(|n| format!("r{n}@example.org")).collect();
+        let to: Vec<&str> = to.iter().map(String::as_str).collect();
+        let route = smart_host(server.port());
+        let message = world.message(&content(1), &to);
+        world.transports().await.attempt(rule(&route), vec![message], &tried).await;
+        let handed = back.lock().unwrap().try_recv().unwrap();
+        let outcomes: Vec<Outcome> = handed.outcomes.iter().map(|one| one.outcome).collect();
+        let taken = server.seen().contents.len() * 2;
+        assert!((1..6).contains(&taken), "{taken}");
+        assert!(outcomes[..taken].iter().all(|outcome| *outcome == Outcome::Delivered), "{outcomes:?}");
+        assert!(outcomes[taken..].iter().all(|outcome| *outcome == Outcome::Deferred), "{outcomes:?}");
     }
 }

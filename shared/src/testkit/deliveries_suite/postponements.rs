@@ -7,7 +7,8 @@ use super::super::fixture::{Belief, Pair};
 use super::super::samples::{NOW, delivery, record};
 use super::{LEASE, read, write};
 use crate::job::Delivery;
-use crate::port::{Deliveries, Held, Postponed, RecipientStatus, Waiting, due_shard};
+use crate::order::{Hand, Order, OrderId};
+use crate::port::{Deliveries, Held, Ordered, Postponed, RecipientStatus, Waiting, due_shard};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -123,6 +124,25 @@ pub(super) async fn what_is_released_from_a_hold_can_be_put_off(fixture: &dyn Fi
     let state = read(&*a, &released.key).await.expect("it is there");
     assert_eq!((state.held_until, state.is_held()), (Some(NOW), false));
     assert_eq!(state.due_at, Some(put_off(&released, 1).due_at));
+}
+
+/// Whoever puts a turn off ends its claim: the turn must pass, or nobody could ever take it again.
+pub(super) async fn what_an_operator_returns_stays_due_at_once(fixture: &dyn Fixture<dyn Deliveries>) {
+    let Pair { a, b, store: _store } = Pair::open(fixture).await;
+    let waits = delivery(&["r@example.org"]);
+    postpone(&*a, put_off(&waits, 1)).await;
+    let bounce = Order {
+        id: OrderId::new(NOW, 0),
+        hand: Hand::Bounce { reason: String::new() },
+        at: NOW,
+        by: "ann".to_owned(),
+    };
+    let ordered = Ordered { key: waits.key.clone(), orders: vec![bounce], now: NOW, untried: None };
+    b.order(vec![ordered]).await.expect("order").remove(0).expect("it is there");
+    postpone(&*a, put_off(&waits, 2)).await;
+    let state = read(&*b, &waits.key).await.expect("it is there");
+    assert_eq!((state.due_at, state.waiting.as_ref()), (Some(NOW), None));
+    assert_eq!(state.pending.map(|pending| pending.postponed), Some(2));
 }
 
 /// What was said to be put off is due, and what was refused is as it was.

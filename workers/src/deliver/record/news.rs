@@ -100,7 +100,7 @@ pub(super) fn of(
 }
 
 /// Whether the sender may have been told that it takes long.
-pub(super) fn may_be_told_of_delay(recipient: &Recipient) -> bool {
+pub(in crate::deliver) fn may_be_told_of_delay(recipient: &Recipient) -> bool {
     !is_never(recipient)
 }
 

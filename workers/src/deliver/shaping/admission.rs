@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::BoxFuture;
 use shared::directory::Rate;
 use shared::job::Delivery;
 use shared::mail::TenantId;
@@ -13,10 +14,11 @@ use super::{Applied, Patience, Place, Reason, Shape, Shaper, Slot, Wait};
 use crate::limits::shaping::{POSTPONE_SPACE, SLOT_PAUSE};
 
 /// What is to become of a group of deliveries now. Each of them is in one of the three.
-#[derive(Default)]
-pub struct Admission {
+pub struct Admission<P> {
     /// To be tried now.
     pub go: Vec<Delivery>,
+    /// What was to be had before anything was taken for those.
+    pub permit: Option<P>,
     /// The place that the connection takes, where the site has a limit of them.
     pub connection: Option<Slot>,
     /// To be admitted again once `go` has been tried.
@@ -74,9 +76,24 @@ struct Taken {
 
 impl Shaper {
     /// Decides which of `load`, which all go to `place`, are tried now. Waits a little for their turn, as long as `patience` allows.
-    pub async fn admit(&self, place: &Place<'_>, load: Vec<Delivery>, patience: &mut Patience) -> Admission {
+    ///
+    /// `permit` is had first, and given back for as long as the turn is waited for: what is scarce at the site is not held by who waits
+    /// for something else, nor the other way round.
+    pub async fn admit<'p, P>(
+        &self,
+        place: &Place<'_>,
+        load: Vec<Delivery>,
+        patience: &mut Patience,
+        permit: &(dyn Fn() -> BoxFuture<'p, P> + Sync),
+    ) -> Admission<P> {
         let shape = self.shape(place, None);
-        let mut admission = Admission::default();
+        let mut admission = Admission {
+            go: Vec::new(),
+            permit: None,
+            connection: None,
+            later: Vec::new(),
+            put_off: Vec::new(),
+        };
         let mut load = load;
         loop {
             let measures = self.suspensions.of(&shape.key).await;
@@ -93,12 +110,15 @@ impl Shaper {
             if load.is_empty() {
                 break;
             }
+            let had = permit().await;
             match self.try_admit(place, &shape, measures.factor(), load).await {
                 Ok(Taken { go, later, connection }) => {
                     (admission.go, admission.later, admission.connection) = (go, later, connection);
+                    admission.permit = Some(had);
                     break;
                 }
                 Err((held, back)) => {
+                    drop(had);
                     load = back;
                     if let Some(wait) = self.wait(&shape.key, held, patience).await {
                         admission.put_off(load, wait);
@@ -282,7 +302,7 @@ impl Shaper {
     }
 }
 
-impl Admission {
+impl<P> Admission<P> {
     fn put_off(&mut self, deliveries: Vec<Delivery>, wait: Wait) {
         if !deliveries.is_empty() {
             self.put_off.push(PutOff { deliveries, wait });

@@ -25,8 +25,11 @@ pub struct Measure {
     pub since: Timestamp,
     /// The rule that asked for it.
     pub rule: String,
-    /// The reply that did it.
+    /// The reply that did it, which may name a recipient of whichever tenant's mail it was to.
     pub reply: String,
+    /// Its code, and its status where it has one: what may be told to anybody.
+    #[serde(default)]
+    pub status: String,
     /// The share that rates and connections are slowed down to; 1 for a suspension.
     #[serde(default = "whole", skip_serializing_if = "is_whole")]
     pub factor: f64,
@@ -89,6 +92,9 @@ impl Measures {
             since: now,
             rule: rule.name.clone(),
             reply: reply.to_string().chars().take(SUSPENSION_REPLY_CHARS_MAX).collect(),
+            status: reply
+                .enhanced()
+                .map_or_else(|| reply.code().to_string(), |_| format!("{} {}", reply.code(), reply.status())),
             factor: 1.0,
         };
         // of many replies that say the same, only those are written that make a difference
@@ -191,7 +197,15 @@ impl Suspensions {
             Action::Ignore => "ignore",
         };
         metrics::counter!("spoolway_deliver_backoffs_total", "action" => name).increment(1);
-        tracing::warn!(site = key, rule = rule.name, action, ?lasts, tenant = tenant.0, %reply, "a reply asks for less mail");
+        tracing::warn!(
+            site = key,
+            rule = rule.name,
+            action,
+            ?lasts,
+            tenant = tenant.0,
+            code = reply.code(),
+            "a reply asks for less mail"
+        );
         let value = serde_json::to_string(&measures).expect("measures are plain data");
         let until = measures.until().unwrap_or(now);
         self.remember(key, measures);

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use shared::mail::Domain;
 use shared::testkit::{Faults, Faulty, ManualClock, SeededIds, TempStores, samples};
 
@@ -14,6 +15,9 @@ mod reloads;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// A permit that there is always one more of.
+const FREE: &(dyn Fn() -> BoxFuture<'static, ()> + Sync) = &|| Box::pin(async {});
 
 /// A destination as tests name it.
 #[derive(Clone)]
@@ -88,7 +92,7 @@ async fn admit(worker: &Shaper, to: &To, load: Vec<Delivery>) -> (usize, Option<
     let (mut gone, mut connection, mut waits) = (0, None, Vec::new());
     let mut load = load;
     while !load.is_empty() {
-        let admission = worker.admit(&to.place(), load, &mut patience).await;
+        let admission = worker.admit(&to.place(), load, &mut patience, FREE).await;
         gone += admission.go.len();
         connection = admission.connection.or(connection);
         waits.extend(admission.put_off.into_iter().map(|off| (off.deliveries.len(), off.wait)));

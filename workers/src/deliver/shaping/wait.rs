@@ -60,12 +60,13 @@ pub struct Wait {
 impl Wait {
     /// The wait for the end of a suspension; of a tenant's, where that is said.
     pub(super) fn of(measure: &Measure, key: &str, tenant: Option<&str>, interval: Duration) -> Self {
-        let Measure { until, rule, reply, .. } = measure;
+        let Measure { until, rule, status, .. } = measure;
         let who = tenant.map_or_else(|| key.to_owned(), |tenant| format!("{key} for {tenant}"));
         Self {
             key: tenant.map_or_else(|| key.to_owned(), |tenant| format!("{key} of {tenant}")),
             reason: if tenant.is_some() { Reason::TenantSuspended } else { Reason::Suspended },
-            text: format!("{who} is suspended by rule {rule} since it said: {reply}"),
+            // not in its own words: they may name another tenant's recipient
+            text: format!("{who} is suspended by rule {rule} after {status}"),
             until: *until,
             interval,
             whole: true,

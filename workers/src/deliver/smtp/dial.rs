@@ -13,17 +13,26 @@ use tokio_util::sync::CancellationToken;
 use super::connection::within;
 use crate::deliver::mx::{Target, Targets};
 use crate::deliver::outcome::Failure;
+use crate::deliver::policy::{DestinationTls, HostPolicy};
 use crate::deliver::{ClientLimits, Source};
 
 /// How connections are made.
 #[derive(Clone, Copy)]
 pub(crate) struct Dialer<'a> {
     pub(crate) limits: &'a ClientLimits,
+    /// How sure a session must be of its host; one that cannot be is not connected to.
+    pub(crate) tls: &'a DestinationTls<'a>,
     pub(crate) source: Option<&'a Source>,
     pub(crate) clock: &'a dyn Clock,
     pub(crate) ids: &'a dyn Ids,
     /// Once cancelled, whatever is waited for has taken too long.
     pub(crate) cut: &'a CancellationToken,
+}
+
+/// A connection, and what is asked of the session over it.
+pub(crate) struct Reached {
+    pub(crate) policy: HostPolicy,
+    pub(crate) tcp: TcpStream,
 }
 
 impl Dialer<'_> {
@@ -32,7 +41,7 @@ impl Dialer<'_> {
     pub(crate) async fn first(
         &self,
         targets: &mut Targets<'_>,
-    ) -> Result<(Target, TcpStream), Option<(Target, Failure)>> {
+    ) -> Result<(Target, Reached), Option<(Target, Failure)>> {
         let mut racing = FuturesUnordered::new();
         let mut begun: Vec<Target> = Vec::new();
         let (mut more, mut wait, mut lost) = (true, Duration::ZERO, None);
@@ -48,9 +57,9 @@ impl Dialer<'_> {
                 Some((target, connected)) = racing.next(), if !racing.is_empty() => {
                     begun.retain(|other| *other != target);
                     match connected {
-                        Ok(tcp) => {
+                        Ok(reached) => {
                             targets.put_back(begun);
-                            return Ok((target, tcp));
+                            return Ok((target, reached));
                         }
                         Err(failure) => {
                             tracing::debug!(host = %target.host, peer = %target.address, ?failure, "no connection");
@@ -63,13 +72,18 @@ impl Dialer<'_> {
                     Some(target) => {
                         begun.push(target.clone());
                         wait = self.limits.stagger;
-                        racing.push(async { let tcp = self.connect(&target).await; (target, tcp) });
+                        racing.push(async { let reached = self.reach(&target).await; (target, reached) });
                     }
                     None => more = false,
                 },
                 else => return Err(lost),
             }
         }
+    }
+
+    async fn reach(&self, target: &Target) -> Result<Reached, Failure> {
+        let policy = self.tls.of_host(target).await?;
+        Ok(Reached { policy, tcp: self.connect(target).await? })
     }
 
     /// A connection to `target`, from an address of the source where there is one.

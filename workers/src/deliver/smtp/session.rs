@@ -105,8 +105,9 @@ impl Session {
         self.connection.shrink();
     }
 
-    /// Goes on after a rest, for a call that ends with `cut`.
-    pub(super) fn wake(&mut self, cut: &CancellationToken) {
+    /// Goes on after a rest, for a call that ends with `cut` and whose bounds are those of `way`.
+    pub(super) fn wake(&mut self, way: &Way<'_>, cut: &CancellationToken) {
+        self.settings = Arc::clone(way.settings);
         self.connection.cut_by(cut);
     }
 

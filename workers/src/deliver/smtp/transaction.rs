@@ -79,6 +79,7 @@ impl Session {
             let is_out = pending.passage == Passage::Ahead && self.connection.out.is_empty();
             if desk.reporter.is_closed() && !is_out {
                 // its envelope may be out, and is nothing without content (RFC 5321 §4.1.1.4)
+                desk.reporter.let_go(pending, Some(&self.peer)).await;
                 return End::Dropped(Step::Mail);
             }
             if let Err(end) = self.transact(pending, queue, desk).await {

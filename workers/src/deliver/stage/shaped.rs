@@ -7,14 +7,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::future::join_all;
-use shared::job::Delivery;
+use futures::future::{BoxFuture, join_all};
+use shared::job::{Delivery, DeliveryKey};
 use shared::mail::{Domain, FailureClass, FailureKind, FailureScope, Reply, Timestamp};
 use shared::port::{Attempt, DELAY_MAX, Postponed, Waiting};
 use tokio::sync::mpsc::Sender;
 
 use super::super::backoff::persist;
 use super::super::batch::{send_jobs, to_jobs};
+use super::super::permits::Permit;
 use super::super::shaping::{Admission, Place, PutOff, Shaper, Wait};
 use super::super::{Hop, Meaning, Outcome, RecipientOutcome, Rule, Site, Tried};
 use super::claims::attempt_claim;
@@ -23,20 +24,20 @@ use super::recorder::Recorded;
 use super::{Deliver, Run};
 use crate::limits::{PORT_TRIES, RETRY_GRACE};
 
-/// The sites of a run's destinations.
+/// The sites of a run's deliveries: of one domain, some may have a route of their own.
 #[derive(Default)]
-pub(super) struct Sites(Mutex<HashMap<Domain, Site>>);
+pub(super) struct Sites(Mutex<HashMap<DeliveryKey, Site>>);
 
 impl Sites {
     fn note(&self, load: &[Delivery], site: &Site) {
         let mut sites = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for delivery in load {
-            sites.entry(delivery.key.domain.clone()).or_insert_with(|| site.clone());
+            sites.insert(delivery.key.clone(), site.clone());
         }
     }
 
-    fn of(&self, domain: &Domain) -> Option<Site> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(domain).cloned()
+    fn of(&self, key: &DeliveryKey) -> Option<Site> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 }
 
@@ -72,12 +73,15 @@ impl Deliver {
         let mut patience = shaper.patience();
         let mut recorded = Recorded::default();
         while !load.is_empty() {
+            let permit = || -> BoxFuture<'_, Permit> {
+                Box::pin(self.connections.acquire(group.priority, &group.tenant))
+            };
             let admission = tokio::select! {
                 biased;
                 () = run.stop.cancelled() => return recorded,
-                admission = shaper.admit(&place, load, &mut patience) => admission,
+                admission = shaper.admit(&place, load, &mut patience, &permit) => admission,
             };
-            let Admission { go, connection, later, put_off } = admission;
+            let Admission { go, permit, connection, later, put_off } = admission;
             for put_off in put_off {
                 recorded = recorded.and(self.put_off(run, group.rule, shaper, put_off, tried).await);
             }
@@ -86,7 +90,7 @@ impl Deliver {
                 continue;
             }
             let mut connection = connection;
-            let attempt = self.attempt(run, group, go, tried);
+            let attempt = self.transport.attempt(group.rule, go, tried);
             match &mut connection {
                 Some(slot) => tokio::select! {
                     biased;
@@ -95,6 +99,7 @@ impl Deliver {
                 },
                 None => attempt.await,
             }
+            drop(permit);
             shaper.leave(&place, connection).await;
         }
         recorded
@@ -195,7 +200,7 @@ impl Deliver {
     ) -> Option<impl Future<Output = ()> + use<'a>> {
         let shaper = self.shaper.as_ref()?;
         let domain = tried.delivery.key.domain.clone();
-        let site = run.sites.of(&domain)?;
+        let site = run.sites.of(&tried.delivery.key)?;
         let mut replies: Vec<(Reply, Option<FailureKind>)> = Vec::new();
         for one in &tried.outcomes {
             let failed = matches!(one.outcome, Outcome::Deferred | Outcome::Bounced);

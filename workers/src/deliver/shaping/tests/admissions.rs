@@ -128,7 +128,7 @@ async fn who_waits_gets_the_place_that_another_group_of_its_worker_gives_back() 
         let worker = Arc::clone(&worker);
         async move {
             let mut patience = worker.patience();
-            worker.admit(&to().place(), mail(1, "default"), &mut patience).await
+            worker.admit(&to().place(), mail(1, "default"), &mut patience, FREE).await
         }
     });
     world.clock.until_asleep(1).await;
@@ -160,7 +160,7 @@ async fn a_short_wait_is_waited_for() {
     let worker = &world.workers[0];
     assert_eq!(admit(worker, &to(), mail(2, "default")).await.0, 2);
     let mut patience = worker.patience();
-    let waiting = async { worker.admit(&to().place(), mail(1, "default"), &mut patience).await };
+    let waiting = async { worker.admit(&to().place(), mail(1, "default"), &mut patience, FREE).await };
     let pass = async {
         // until it sleeps for nothing but its turn
         while world.clock.next_waking() != Some(samples::NOW + SECOND) {
@@ -210,7 +210,7 @@ async fn what_is_put_off_comes_back_one_after_the_other() {
     admit(worker, &to(), mail(60, "default")).await;
     let mut patience = worker.patience();
     patience.spend(crate::limits::shaping::WAIT_MAX);
-    let admission = worker.admit(&to().place(), mail(30, "default"), &mut patience).await;
+    let admission = worker.admit(&to().place(), mail(30, "default"), &mut patience, FREE).await;
     let mut put_off = admission.put_off;
     let turns = worker.turns(put_off.remove(0));
     assert!(turns.len() >= 4, "not all at once: {}", turns.len());
@@ -233,7 +233,7 @@ async fn a_tenant_that_waits_for_tomorrow_is_not_in_the_way_of_others() {
     let put_off = async |tenant: &str| {
         let mut patience = worker.patience();
         patience.spend(crate::limits::shaping::WAIT_MAX);
-        let mut admission = worker.admit(&to().place(), mail(1, tenant), &mut patience).await;
+        let mut admission = worker.admit(&to().place(), mail(1, tenant), &mut patience, FREE).await;
         worker.turns(admission.put_off.remove(0)).remove(0).0
     };
     admit(worker, &to(), mail(1, "shop")).await;

@@ -3,7 +3,7 @@
 use tokio::net::TcpStream;
 
 use super::super::Way;
-use super::super::dial::Dialer;
+use super::super::dial::{Dialer, Reached};
 use super::Session;
 use crate::deliver::mx::Target;
 use crate::deliver::outcome::{Failure, Step, judge};
@@ -27,9 +27,8 @@ impl Session {
         way: &Way<'_>,
         dialer: &Dialer<'_>,
         target: &Target,
-        tcp: TcpStream,
+        Reached { policy, tcp }: Reached,
     ) -> Result<Self, Failure> {
-        let policy = way.tls.of_host(target).await?;
         let mut session = Self::open_by(&policy, way, dialer, target, tcp).await?;
         if let Some(login) = way.relay.and_then(|relay| relay.login.as_ref()) {
             session.authenticate(login, way).await?;
