@@ -36,6 +36,7 @@ mod promise_4_nothing_is_stuck_and_nothing_is_silent;
 mod promise_5_every_bound_is_written_down;
 mod promise_6_anyone_can_ask_why;
 mod promise_7_messages_share_requests;
+mod real_servers_take_mail_over_verified_tls;
 mod roles_run_apart;
 mod scram_is_bound_to_its_tls;
 mod signatures_verify_elsewhere;
