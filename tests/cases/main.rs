@@ -23,6 +23,7 @@ mod held_mail_can_be_taken_back;
 mod hostile_remotes_get_the_right_outcome;
 mod hostile_scripts_come_to_what_they_say;
 mod mail_from_anybody_is_taken_for_those_who_are_there;
+mod mail_that_cannot_be_kept_safe_waits;
 mod mistakes_of_a_configuration_are_reported_at_once;
 mod mx_routes_go_where_the_dns_says;
 mod nodemailer_sends_in;

@@ -21,6 +21,7 @@ mod policy_site;
 mod postfix;
 mod receivers;
 mod sink;
+mod tls_reports;
 mod wait;
 
 pub use address::loopback;
@@ -42,4 +43,5 @@ pub use receivers::{Exim, OpenSmtpd, Received};
 pub use shared::testkit::Emulator;
 pub use shared::testkit::peer::{Peer, peers_present};
 pub use sink::{Act, Script, Sink, Step, Sunk};
+pub use tls_reports::{TlsReport, tls_reports};
 pub use wait::{eventually, eventually_within};

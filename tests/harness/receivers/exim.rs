@@ -21,12 +21,12 @@ impl Exim {
         }
         jail.give(KEY);
         let (ip, to, port) = (jail.ip, relay.ip(), relay.port());
-        // what a session was told of that had no MAIL is in the log as well
+        // sessions without mail, and what became of mail that was begun, are in the log as well
         let configuration = format!(
             "primary_hostname = exim.test\nkeep_environment =\nlocal_interfaces = {ip}\ndaemon_smtp_ports = {PORT}\n\
              tls_advertise_hosts = *\ntls_certificate = {CHAIN}\ntls_privatekey = {KEY}\nhost_lookup =\n\
              log_file_path = /var/log/exim4/%slog\n\
-             log_selector = +pid +tls_cipher +smtp_connection +smtp_no_mail +received_recipients\n\
+             log_selector = +pid +tls_cipher +smtp_connection +smtp_no_mail +smtp_incomplete_transaction\n\
              smtp_accept_max = 100\nsmtp_accept_queue_per_connection = 0\n\
              acl_smtp_rcpt = accept\nacl_smtp_data = accept\nbegin routers\nonward:\n driver = manualroute\n\
              route_list = * {to}\n self = send\n transport = onward\nbegin transports\nonward:\n driver = smtp\n\
