@@ -38,7 +38,7 @@ impl Authority {
 
     /// A certificate for `names`.
     pub fn issue(&self, names: &[&str]) -> ServerIdentity {
-        self.certify(params(names))
+        self.certify(&params(names))
     }
 
     /// One that was good until the end of the year 2000.
@@ -46,10 +46,10 @@ impl Authority {
         let mut params = params(names);
         params.not_before = rcgen::date_time_ymd(2000, 1, 1);
         params.not_after = rcgen::date_time_ymd(2001, 1, 1);
-        self.certify(params)
+        self.certify(&params)
     }
 
-    fn certify(&self, params: CertificateParams) -> ServerIdentity {
+    fn certify(&self, params: &CertificateParams) -> ServerIdentity {
         let key = KeyPair::generate().expect("keys can be generated");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate can be signed");
         let folder = TempDir::new().expect("a temporary folder can be made");
