@@ -5,6 +5,7 @@
 #![expect(clippy::missing_panics_doc, reason = "a harness panics: that is how a test fails")]
 
 mod address;
+mod authority;
 mod client;
 mod cloud;
 mod dns;
@@ -16,11 +17,15 @@ mod issuer;
 mod lambda;
 mod man_in_the_middle;
 mod message;
+mod policy_site;
 mod postfix;
+mod receivers;
 mod sink;
+mod tls_reports;
 mod wait;
 
 pub use address::loopback;
+pub use authority::{Authority, ServerIdentity};
 pub use client::Client;
 pub use cloud::{CloudEdge, bootstrap, infra};
 pub use dns::{Dns, Zone};
@@ -32,8 +37,11 @@ pub use issuer::Issuer;
 pub use lambda::Function;
 pub use man_in_the_middle::ManInTheMiddle;
 pub use message::numbered_message;
+pub use policy_site::PolicySite;
 pub use postfix::Postfix;
+pub use receivers::{Exim, OpenSmtpd, Received};
 pub use shared::testkit::Emulator;
 pub use shared::testkit::peer::{Peer, peers_present};
 pub use sink::{Act, Script, Sink, Step, Sunk};
+pub use tls_reports::{TlsReport, tls_reports};
 pub use wait::{eventually, eventually_within};

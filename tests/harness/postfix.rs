@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -6,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::{eventually, loopback};
+use super::{Received, ServerIdentity, eventually, loopback};
 
 /// A private Postfix on its own loopback address; it is stopped when it is dropped.
 pub struct Postfix {
@@ -35,6 +36,17 @@ impl Postfix {
         );
         eventually("postfix listens", || std::net::TcpStream::connect(postfix.address()).ok());
         postfix
+    }
+
+    /// One that offers STARTTLS with `identity`, takes all mail, and passes it on to `relay`.
+    #[track_caller]
+    pub fn start_with_tls(relay: SocketAddr, identity: &ServerIdentity) -> Self {
+        let more = format!(
+            "smtpd_tls_security_level = may\nsmtpd_tls_cert_file = {}\nsmtpd_tls_key_file = {}\nsmtpd_tls_loglevel = 1\n",
+            identity.chain().display(),
+            identity.key().display()
+        );
+        Self::start_with(relay, &[], &more)
     }
 
     /// Where it speaks SMTP.
@@ -67,6 +79,26 @@ impl Postfix {
     /// What it has logged so far.
     pub fn log_text(&self) -> String {
         fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    /// What it took, by its log: a process has one connection at a time.
+    pub fn received(&self) -> Received {
+        let log = self.log_text();
+        let (mut sessions, mut messages) = (HashMap::new(), Vec::new());
+        let mut connections = 0;
+        for line in log.lines() {
+            let Some((_, rest)) = line.split_once("postfix/smtpd[") else { continue };
+            let Some((pid, told)) = rest.split_once("]: ") else { continue };
+            if told.starts_with("connect from") {
+                connections += 1;
+                sessions.insert(pid, (connections, false));
+            } else if told.contains("TLS connection established") && told.contains(": TLSv1.3 ") {
+                sessions.entry(pid).and_modify(|session| session.1 = true);
+            } else if told.contains(": client=") {
+                messages.push(sessions.get(pid).copied().unwrap_or_default());
+            }
+        }
+        Received::count(messages.into_iter())
     }
 
     fn control(&self, verb: &str) -> Command {

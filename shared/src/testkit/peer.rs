@@ -4,6 +4,9 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+/// Gets those that cannot be installed beside Postfix; does nothing where they are there.
+const UNPACK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/receivers/unpack");
+
 /// A program of somebody else that a case needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
@@ -23,6 +26,8 @@ pub enum Peer {
     Nodemailer,
     /// Postfix, started as root.
     Postfix,
+    /// Exim and OpenSMTPD of Debian, which are fetched on the way, as root.
+    Receivers,
     /// The dkimpy library for Python 3, with PyNaCl for Ed25519.
     Dkimpy,
 }
@@ -47,6 +52,14 @@ impl Peer {
             Self::Postfix => &[
                 ("test", &["-x", "/usr/sbin/postfix"], "install postfix"),
                 ("sh", &["-c", "test $(id -u) = 0"], "run as root, which postfix needs to start"),
+            ],
+            Self::Receivers => &[
+                ("sh", &["-c", "test $(id -u) = 0"], "run as root, which chroot needs"),
+                (
+                    UNPACK,
+                    &[],
+                    "run tests/receivers/unpack, which needs apt and a mirror of Debian, and see why it fails",
+                ),
             ],
             Self::Dkimpy => {
                 &[("/usr/bin/python3", &["-c", "import dkim, nacl"], "install python3-dkim and python3-nacl")]

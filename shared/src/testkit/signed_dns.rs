@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use hickory_resolver::net::runtime::{Time, TokioRuntimeProvider};
 use hickory_resolver::proto::dnssec::crypto::EcdsaSigningKey;
-use hickory_resolver::proto::dnssec::rdata::{DNSKEY, DNSSECRData, DS};
+use hickory_resolver::proto::dnssec::rdata::{DNSKEY, DNSSECRData, DS, RRSIG};
 use hickory_resolver::proto::dnssec::{Algorithm, DigestType, DnssecSigner, SigningKey};
 use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, MX, NS, PTR, SOA, TLSA, TXT};
-use hickory_resolver::proto::rr::{LowerName, Name, RData, Record, RecordType};
+use hickory_resolver::proto::rr::{LowerName, Name, RData, Record, RecordSet, RecordType};
 use hickory_server::Server;
 use hickory_server::dnssec::NxProofKind;
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
@@ -34,8 +34,10 @@ pub enum Signing {
     Unsigned,
     /// Not signed, and its parent says that it is: as a server that strips signatures shows it.
     Stripped,
-    /// Signed, and then every address was changed.
+    /// Signed, and then the signatures of its addresses were spoilt.
     Broken,
+    /// Signed, and then the signatures of its TLSA records were spoilt.
+    BrokenTlsa,
 }
 
 /// A name server for zones of the root. It goes when it is dropped.
@@ -66,9 +68,11 @@ impl SignedDns {
             let ds = RData::DNSSEC(DNSSECRData::DS(ds.expect("a digest of a key can be made")));
             delegations.push((origin.clone(), RData::NS(NS(name("ns.test")))));
             match signing {
-                Signing::Signed | Signing::SignedNsec3 | Signing::Stripped | Signing::Broken => {
-                    delegations.push((origin.clone(), ds));
-                }
+                Signing::Signed
+                | Signing::SignedNsec3
+                | Signing::Stripped
+                | Signing::Broken
+                | Signing::BrokenTlsa => delegations.push((origin.clone(), ds)),
                 Signing::Unsigned => {}
             }
             signed.push((origin.clone(), catalog(&origin, *signing, key, records(text))));
@@ -126,7 +130,7 @@ impl RequestHandler for Zones {
 
 fn catalog(origin: &Name, signing: Signing, key: EcdsaSigningKey, records: Vec<(Name, RData)>) -> Catalog {
     let denial = match signing {
-        Signing::Signed | Signing::Broken => Some(NxProofKind::Nsec),
+        Signing::Signed | Signing::Broken | Signing::BrokenTlsa => Some(NxProofKind::Nsec),
         Signing::SignedNsec3 => Some(NxProofKind::Nsec3 {
             algorithm: Default::default(),
             salt: Arc::new([]),
@@ -152,22 +156,33 @@ fn catalog(origin: &Name, signing: Signing, key: EcdsaSigningKey, records: Vec<(
         zone.add_zone_signing_key_mut(signer).expect("the key is one to sign with");
         zone.secure_zone_mut().expect("the zone can be signed");
     }
-    if signing == Signing::Broken {
-        for set in zone.records_get_mut().values_mut() {
-            if set.record_type() == RecordType::A {
-                let set = Arc::make_mut(set);
-                let (signatures, owner) = (set.rrsigs().to_vec(), set.name().clone());
-                let mut forged = hickory_resolver::proto::rr::RecordSet::new(owner.clone(), RecordType::A, 0);
-                let address = RData::A(A(Ipv4Addr::new(127, 0, 0, 1)));
-                forged.insert(Record::from_rdata(owner, TEST_TTL, address), 0);
-                forged.set_rrsigs(signatures);
-                *set = forged;
-            }
-        }
+    for set in zone.records_get_mut().values_mut().filter(|set| is_spoilt(signing, set.record_type())) {
+        spoil_signatures(Arc::make_mut(set));
     }
     let mut catalog = Catalog::new();
     catalog.upsert(LowerName::new(origin), vec![Arc::new(zone)]);
     catalog
+}
+
+fn is_spoilt(signing: Signing, kind: RecordType) -> bool {
+    match signing {
+        Signing::Broken => matches!(kind, RecordType::A | RecordType::AAAA),
+        Signing::BrokenTlsa => kind == RecordType::TLSA,
+        Signing::Signed | Signing::SignedNsec3 | Signing::Unsigned | Signing::Stripped => false,
+    }
+}
+
+fn spoil_signatures(set: &mut RecordSet) {
+    let mut spoilt = set.rrsigs().to_vec();
+    for record in &mut spoilt {
+        if let RData::DNSSEC(DNSSECRData::RRSIG(signature)) = &record.data {
+            let mut octets = signature.sig().to_vec();
+            octets.iter_mut().take(1).for_each(|octet| *octet ^= 1);
+            record.data =
+                RData::DNSSEC(DNSSECRData::RRSIG(RRSIG::from_sig(signature.input().clone(), octets)));
+        }
+    }
+    set.set_rrsigs(spoilt);
 }
 
 async fn start(zones: Zones) -> (Server<Zones>, SocketAddr) {
