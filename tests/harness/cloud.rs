@@ -107,7 +107,9 @@ impl CloudEdge {
             "Concurrency=low".to_owned(),
         ];
         let mut command = self.aws_command(&deploy);
-        command.arg("--template-file").arg(template).arg("--parameter-overrides").args(parameters);
+        // the template is larger than one that is given in the call itself may be
+        command.args(["--s3-bucket", "spoolway-code"]).arg("--template-file").arg(template);
+        command.arg("--parameter-overrides").args(parameters);
         succeeded(&command.output().expect("the command line of AWS can be started"));
         let stack = self.aws(&["cloudformation", "describe-stacks", "--stack-name", STACK]);
         for output in stack["Stacks"][0]["Outputs"].as_array().expect("a stack has outputs") {
