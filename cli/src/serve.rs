@@ -220,6 +220,19 @@ mod tests {
             "{}",
             failure.text
         );
+        // the same of rules that are a text, as a variable gives them
+        let text = [("SPOOLWAY_SHAPING_RULES_TEXT".to_owned(), "[[rule]]\nconnections = 5".to_owned())];
+        let by_text =
+            settings::read("hostname = \"mx.example.com\"", text.clone(), Reader::Edge).unwrap().value;
+        let failure = check_shaping(None, &by_text, false, &mut Vec::new()).unwrap_err();
+        let told = "\n  shaping.rules_text: rule[1].name: it is not set; use a text that is not empty";
+        assert!(failure.text.contains(told), "{}", failure.text);
+        let both = "hostname = \"mx.example.com\"\n[shaping]\nrules = \"/etc/shaping.toml\"";
+        let told = settings::read(both, text, Reader::Edge).unwrap_err();
+        assert_eq!(
+            told[0].to_string(),
+            "SPOOLWAY_SHAPING_RULES_TEXT: the rules are in a file (shaping.rules) already; leave one of the two out"
+        );
         // who delivers nothing reads no rules
         check_shaping(None, &settings("roles = [\"ingress\"]\n"), false, &mut Vec::new()).unwrap();
         std::fs::write(&rules, "").unwrap();

@@ -22,6 +22,7 @@ use shared::dns::DnsSettings;
 use shared::mail::Domain;
 use shared::telemetry::{LogFilter, LogFormat};
 use shared::wire::Store;
+use workers::deliver::shaping::OwnRules;
 use workers::deliver::{ClientLimits, RetrySettings, Route, Source, SuppressionSettings, TlsOverrides};
 use workers::limits::{CONNECTIONS_MAX, PACK_RETAIN, RETAIN};
 
@@ -75,7 +76,7 @@ pub(crate) struct Settings {
     /// Whom reports of TLS are from; none are made without.
     pub(crate) tls_reports: Option<TlsReports>,
     /// The operator's own rules of shaping.
-    pub(crate) shaping_rules: Option<PathBuf>,
+    pub(crate) shaping_rules: OwnRules,
     /// Where metrics and health are told.
     pub(crate) http: Option<SocketAddr>,
     pub(crate) log: Log,
@@ -319,7 +320,7 @@ impl Settings {
             tls_policy: TlsOverrides::default(),
             deliver: Deliver::default(),
             tls_reports: None,
-            shaping_rules: None,
+            shaping_rules: OwnRules::None,
             http: None,
             log: Log::default(),
         }

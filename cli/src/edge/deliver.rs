@@ -8,7 +8,7 @@ use shared::port::Resolver;
 use shared::return_path::ReturnPaths;
 use shared::wire::SecretUrls;
 use tokio_util::sync::CancellationToken;
-use workers::deliver::shaping::{LiveRules, Shaper, ShaperPorts};
+use workers::deliver::shaping::{LiveRules, OwnRules, Shaper, ShaperPorts};
 use workers::deliver::{
     BouncePorts, Bounces, Deliver, DeliverPorts, DeliverSettings, Observer, Route, Routes, Site, Source,
     Sources, Suppressions, Transport, TransportPorts, TransportSettings, Transports,
@@ -31,7 +31,8 @@ pub(super) fn poll(settings: &Settings, stores: &Stores, resolver: &Arc<dyn Reso
     let transports = Arc::new(transports);
     let kept = Arc::clone(&transports);
     let transport = bounces(settings, stores, &ports)(transports);
-    let hangups = settings.shaping_rules.is_some().then(Hangups::listen).transpose()?;
+    let in_file = matches!(settings.shaping_rules, OwnRules::File(_));
+    let hangups = in_file.then(Hangups::listen).transpose()?;
     let settings = deliver_settings(settings)?;
     let (outbound, clock, ids) =
         (Arc::clone(&stores.outbound), Arc::clone(&stores.clock), Arc::clone(&stores.ids));
@@ -68,8 +69,12 @@ pub(crate) fn check_shaping(settings: &Settings) -> Result<(), Vec<Mistake>> {
 }
 
 fn rules(settings: &Settings) -> Result<LiveRules, Vec<Mistake>> {
+    let own = match &settings.shaping_rules {
+        OwnRules::Text(_) => "shaping.rules_text",
+        OwnRules::None | OwnRules::File(_) => "shaping.rules",
+    };
     let of_key = |Mistake { key, wrong, right }: Mistake| {
-        let (key, wrong) = ("shaping.rules".to_owned(), format!("{key}: {wrong}"));
+        let (key, wrong) = (own.to_owned(), format!("{key}: {wrong}"));
         Mistake { key, wrong, right }
     };
     let loaded = LiveRules::load(settings.shaping_rules.clone());

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use shared::config::{Section, Setting};
 use shared::mail::{Domain, TenantId};
 use shared::wire::check_secret;
+use workers::deliver::shaping::OwnRules;
 use workers::deliver::{
     Login, Mechanism, Route, Routes, SecretSource, SmartHost, SmartHostTls, SmartHosts, Source,
 };
@@ -153,6 +154,21 @@ fn source(section: &mut Section<'_>) -> Source {
         addresses: addresses.into_iter().map(|Local(address)| address).collect(),
         helo: section.optional::<Domain>("helo").map(|domain| domain.to_string()),
         tenants: tenants.into_iter().map(TenantId).collect(),
+    }
+}
+
+/// Reads `[shaping]`. What is wrong with the rules themselves is told where they are read.
+pub(super) fn shaping(section: &mut Section<'_>) -> OwnRules {
+    let (file, text) = (section.optional("rules"), section.optional("rules_text"));
+    match (file, text) {
+        (None, None) => OwnRules::None,
+        (Some(file), None) => OwnRules::File(file),
+        (None, Some(text)) => OwnRules::Text(text),
+        (Some(file), Some(_)) => {
+            let wrong = "the rules are in a file (shaping.rules) already";
+            section.mistake("rules_text", wrong, "leave one of the two out");
+            OwnRules::File(file)
+        }
     }
 }
 

@@ -32,7 +32,9 @@ pub(crate) fn read(
 fn settings(root: &mut Section<'_>, reader: Reader) -> Settings {
     let roles = roles(root, reader);
     let stand_in = Domain::from_ip(std::net::Ipv4Addr::LOCALHOST.into());
-    let hostname = if roles.have_a_name() {
+    let tls_reports = root.section("tls_reports", tls_reports::tls_reports);
+    // a report says whose it is
+    let hostname = if roles.have_a_name() || (roles.has(Role::Sweep) && tls_reports.is_some()) {
         root.required("hostname", stand_in)
     } else {
         root.value("hostname", stand_in)
@@ -64,8 +66,8 @@ fn settings(root: &mut Section<'_>, reader: Reader) -> Settings {
         dns: root.section("dns", |own| tls_policy::dns(own, default.dns)),
         tls_policy: tls_policy::overrides(root),
         deliver: root.section("deliver", deliver),
-        tls_reports: root.section("tls_reports", tls_reports::tls_reports),
-        shaping_rules: root.section("shaping", |shaping| shaping.optional("rules")),
+        tls_reports,
+        shaping_rules: root.section("shaping", leaving::shaping),
         http: root.section("http", |http| http.optional("address")),
         log: root.section("log", log),
         roles,
