@@ -152,19 +152,25 @@ fn the_tables_are_the_ones_that_the_code_reads() {
 /// What is set by no parameter, by those for reports, and by all that are optional.
 const NOTHING: [&str; 0] = [];
 const REPORTS: [&str; 1] = ["ReportsTls"];
-const ALL: [&str; 7] = [
+const ALL: [&str; 8] = [
+    "HasSmartHost",
+    "HasSmartHostSecret",
     "HasShapingRules",
     "HasDnsServers",
     "SaysWhetherToValidate",
     "HasBouncesDomain",
     "ReportsTls",
     "NamesOrganization",
-    "HasImplicitTls",
 ];
 
 /// Values that a deployer may give, of what the template does not say itself.
-const GIVEN: [(&str, &str); 8] = [
+const GIVEN: [(&str, &str); 9] = [
     ("SPOOLWAY_ROUTES", "*=mx"),
+    (
+        "SPOOLWAY_SMART_HOST",
+        "name=relay, hosts=smtp.example.net?port=587, auth.name=edge, \
+         auth.secret=secretsmanager:arn:aws:secretsmanager:us-east-1:123456789012:secret:relay-AbCdEf",
+    ),
     ("SPOOLWAY_SHAPING_RULES_TEXT", "[[rule]]\nname = \"a\"\nconnections = 2"),
     ("SPOOLWAY_DNS_SERVERS", "192.0.2.53:53,192.0.2.54:53"),
     ("SPOOLWAY_DNS_VALIDATE", "always"),
@@ -230,6 +236,7 @@ fn each_function_has_the_settings_that_its_code_demands_and_no_others() {
                 "SPOOLWAY_DNS_VALIDATE",
                 "SPOOLWAY_ROUTES",
                 "SPOOLWAY_SHAPING_RULES_TEXT",
+                "SPOOLWAY_SMART_HOST",
                 "SPOOLWAY_TLS_REPORTS_FROM",
                 "SPOOLWAY_TLS_REPORTS_ORGANIZATION",
             ],

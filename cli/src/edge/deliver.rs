@@ -10,8 +10,9 @@ use shared::wire::SecretUrls;
 use tokio_util::sync::CancellationToken;
 use workers::deliver::shaping::{LiveRules, OwnRules, Shaper, ShaperPorts};
 use workers::deliver::{
-    BouncePorts, Bounces, Deliver, DeliverPorts, DeliverSettings, Observer, Route, Routes, Site, Source,
-    Sources, Suppressions, Transport, TransportPorts, TransportSettings, Transports,
+    BouncePorts, Bounces, Deliver, DeliverPorts, DeliverSettings, Login, Observer, Route, Routes,
+    SecretSource, Site, Source, Sources, Suppressions, Transport, TransportPorts, TransportSettings,
+    Transports, check_secret_file,
 };
 use workers::poll::{PollSettings, Poller};
 use workers::tls_report::TlsTally;
@@ -66,6 +67,21 @@ pub(crate) fn check_shaping(settings: &Settings) -> Result<(), Vec<Mistake>> {
         return Ok(());
     }
     rules(settings).map(drop)
+}
+
+/// Whether the secrets of smart hosts that lie in files can be read, where they are used; or which cannot.
+pub(crate) async fn check_secrets(settings: &Settings) -> Result<(), Vec<Mistake>> {
+    let mut mistakes = Vec::new();
+    let delivers = settings.roles.has(Role::Deliver);
+    for (at, hosts) in settings.smart_hosts.iter().enumerate().filter(|_| delivers) {
+        if let Some(Login { secret: SecretSource::File(file), .. }) = &hosts.login
+            && let Err(wrong) = check_secret_file(file).await
+        {
+            let right = "name a file that this user may read, whose one line is the secret".to_owned();
+            mistakes.push(Mistake { key: format!("smart_host[{}].auth.secret", at + 1), wrong, right });
+        }
+    }
+    if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
 }
 
 fn rules(settings: &Settings) -> Result<LiveRules, Vec<Mistake>> {

@@ -45,6 +45,7 @@ fn settings(root: &mut Section<'_>, reader: Reader) -> Settings {
     let tls = root.section("tls", tls::read);
     let listeners = root.sections("listener", |own| listener(own, &mut taken, tls.is_some()));
     let stores = root.section("stores", stores);
+    let smart_hosts = leaving::smart_hosts(root);
     let in_bucket = stores.spool.as_ref().is_some_and(|url| url.starts_with("s3:"));
     Settings {
         inbox: root.value("inbox", default.inbox),
@@ -55,7 +56,8 @@ fn settings(root: &mut Section<'_>, reader: Reader) -> Settings {
         proxy_networks: root.list("proxy_networks", default.proxy_networks),
         xclient_networks: root.list("xclient_networks", default.xclient_networks),
         checks: taking_in::checks(root),
-        routes: leaving::routes(root).unwrap_or(default.routes),
+        routes: leaving::routes(root, &smart_hosts).unwrap_or(default.routes),
+        smart_hosts,
         sources: leaving::sources(root),
         auth: root.section("auth", auth),
         limits: root.section("limits", |own| taking_in::limits(own, in_bucket)),

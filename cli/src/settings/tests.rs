@@ -44,7 +44,7 @@ fn the_example_lists_every_key_with_its_default() {
     settings.checks.dnsbls.clear();
     settings.dns = DnsSettings { servers: Vec::new(), trust_anchors: None, ..settings.dns };
     settings.tls_policy = TlsOverrides::default();
-    (settings.auth.issuers, settings.sources) = (Vec::new(), Vec::new());
+    (settings.auth.issuers, settings.sources, settings.smart_hosts) = (Vec::new(), Vec::new(), Vec::new());
     settings.routes.retain(|(pattern, _)| pattern == "*");
     (settings.http, settings.log.format, settings.tls_reports) = (None, None, None);
     settings.bounces = None;
