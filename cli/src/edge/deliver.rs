@@ -146,6 +146,7 @@ pub(super) fn deliver_settings(settings: &Settings) -> Outcome<DeliverSettings> 
     Ok(DeliverSettings {
         hostname: settings.hostname.to_string(),
         routes,
+        smart_hosts: settings.smart_hosts.clone(),
         retry: settings.retry.clone(),
         retain: settings.stores.memory,
         connections: settings.deliver.connections,
