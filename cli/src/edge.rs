@@ -21,7 +21,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::limits::{DRAIN_TIME, INGRESS_HEAD_START};
 use crate::settings::{Role, Settings};
 
-pub(crate) use deliver::{Whereto, check_shaping, whereto};
+pub(crate) use deliver::{Whereto, check_secrets, check_shaping, whereto};
 pub(crate) use function::serve as serve_function;
 pub(crate) use join::{check_stores, generate_key, open_stores, set_up_stores, tls};
 pub(crate) use needs::{CANCEL, DIRECTORY, DOMAIN, HANDS, QUEUE, SHAPING, TRACE, needs};
@@ -70,6 +70,7 @@ impl Edge {
     pub(crate) async fn build(settings: &Settings) -> Outcome<Self> {
         // what is wrong with a certificate is told before anything is made
         let tls = join::tls(settings).await.map_err(|mistakes| refused("TLS", &mistakes))?;
+        check_secrets(settings).await.map_err(|mistakes| refused("smart_host", &mistakes))?;
         check_shaping(settings).map_err(|mistakes| refused("shaping", &mistakes))?;
         let (stores, held) = join::make_stores(settings).await?;
         deliver::ensure_return_paths(settings, &stores).await;

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _, Write};
 
 use shared::order::Hand;
 use shared::wire::Needs;
+use workers::deliver::Route;
 
 use crate::args::{HandArgs, Lasting, Queue, QueueAction};
 use crate::edge::{self, Stores};
@@ -12,7 +13,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::limits::ORDER_LASTING_MAX;
 use crate::queue::{self, HandPorts, Wanted, Wish, filter};
 use crate::screen::Screen;
-use crate::{beside_edge, environment, trace};
+use crate::{beside_edge, environment, settings_of, trace};
 
 pub(crate) fn run_queue(args: Queue, screen: Screen, out: &mut dyn Write) -> Outcome {
     let none = Lasting { lasting: None };
@@ -34,6 +35,9 @@ pub(crate) fn run_queue(args: Queue, screen: Screen, out: &mut dyn Write) -> Out
             lay_hands(Hand::Bounce { reason: because }, hand, &lasting, screen, out)
         }
         Some(QueueAction::Reroute { hand, lasting, route }) => {
+            let settings = settings_of(&hand.place, Needs::of(edge::HANDS))?;
+            let route = Route::named(&route, &settings.smart_hosts)
+                .map_err(|error| Failure::new(Exit::Usage, format!("--route: {error}")))?;
             lay_hands(Hand::Reroute { route: route.to_string() }, hand, &lasting, screen, out)
         }
         Some(QueueAction::Orders { place, json }) => {

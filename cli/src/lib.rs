@@ -104,6 +104,7 @@ fn run(command: Command) -> Outcome {
             let settings = serve::settings(config, Reader::Edge, known, args.check && args.json, out)?;
             if args.check {
                 serve::check_tls(config, &settings, args.json, out)?;
+                serve::check_secrets(config, &settings, args.json, out)?;
                 serve::check_shaping(config, &settings, args.json, out)?;
                 return serve::announce_good(args.json, out);
             }

@@ -47,6 +47,21 @@ pub(crate) fn check_tls(
     }
 }
 
+/// The same of the secrets of smart hosts that lie in files.
+pub(crate) fn check_secrets(
+    config: Option<&Path>,
+    settings: &Settings,
+    json: bool,
+    out: &mut dyn Write,
+) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.map_err(|error| Failure::io("the runtime does not start", &error))?;
+    match runtime.block_on(crate::edge::check_secrets(settings)) {
+        Ok(()) => Ok(()),
+        Err(mistakes) => Err(refuse(config, &mistakes, json, out)?),
+    }
+}
+
 /// The same of the rules of shaping.
 pub(crate) fn check_shaping(
     config: Option<&Path>,
@@ -202,6 +217,46 @@ mod tests {
     }
 
     #[test]
+    fn the_secret_of_a_smart_host_that_cannot_be_read_is_a_mistake_of_the_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let (good, long, gone) =
+            (folder.path().join("good"), folder.path().join("long"), folder.path().join("gone"));
+        std::fs::write(&good, "hunter2\n").unwrap();
+        std::fs::write(&long, "hunter2\nhunter3\n").unwrap();
+        let relay = |name: &str, secret: &Path| {
+            format!(
+                "[[smart_host]]\nname = \"{name}\"\nhosts = [{{ host = \"smtp.example.net\" }}]\n\
+                 auth = {{ name = \"edge\", secret = \"{}\" }}\n",
+                secret.display()
+            )
+        };
+        let settings = |top: &str, relays: &[String]| {
+            let toml = format!("hostname = \"mx.example.com\"\n{top}{}", relays.concat());
+            settings::read(&toml, [], Reader::Edge).unwrap().value
+        };
+        check_secrets(None, &settings("", &[relay("a", &good)]), false, &mut Vec::new()).unwrap();
+        let relays = [relay("a", &good), relay("b", &long), relay("c", &gone), relay("d", folder.path())];
+        let failure = check_secrets(None, &settings("", &relays), false, &mut Vec::new()).unwrap_err();
+        assert_eq!(failure.exit, Exit::Config);
+        let (long, gone, none) = (long.display(), gone.display(), folder.path().display());
+        let right = "name a file that this user may read, whose one line is the secret";
+        assert_eq!(
+            failure.text.lines().skip(1).collect::<Vec<_>>(),
+            [
+                format!("  smart_host[2].auth.secret: {long} is empty or has more than one line; {right}"),
+                format!(
+                    "  smart_host[3].auth.secret: {gone} cannot be read: No such file or directory (os error 2); {right}"
+                ),
+                format!("  smart_host[4].auth.secret: {none} is no file with a secret; {right}"),
+            ]
+        );
+        assert!(!failure.text.contains("hunter"), "a secret is never shown: {}", failure.text);
+        // who delivers nothing reads no secret
+        let apart = settings("roles = [\"ingress\"]\n", &relays);
+        check_secrets(None, &apart, false, &mut Vec::new()).unwrap();
+    }
+
+    #[test]
     fn rules_of_shaping_that_cannot_be_used_are_mistakes_of_the_configuration() {
         let folder = tempfile::tempdir().unwrap();
         let rules = folder.path().join("shaping.toml");
@@ -219,6 +274,19 @@ mod tests {
             ),
             "{}",
             failure.text
+        );
+        // the same of rules that are a text, as a variable gives them
+        let text = [("SPOOLWAY_SHAPING_RULES_TEXT".to_owned(), "[[rule]]\nconnections = 5".to_owned())];
+        let by_text =
+            settings::read("hostname = \"mx.example.com\"", text.clone(), Reader::Edge).unwrap().value;
+        let failure = check_shaping(None, &by_text, false, &mut Vec::new()).unwrap_err();
+        let told = "\n  shaping.rules_text: rule[1].name: it is not set; use a text that is not empty";
+        assert!(failure.text.contains(told), "{}", failure.text);
+        let both = "hostname = \"mx.example.com\"\n[shaping]\nrules = \"/etc/shaping.toml\"";
+        let told = settings::read(both, text, Reader::Edge).unwrap_err();
+        assert_eq!(
+            told[0].to_string(),
+            "SPOOLWAY_SHAPING_RULES_TEXT: the rules are in a file (shaping.rules) already; leave one of the two out"
         );
         // who delivers nothing reads no rules
         check_shaping(None, &settings("roles = [\"ingress\"]\n"), false, &mut Vec::new()).unwrap();

@@ -13,6 +13,7 @@ mod tls_reports;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ingress::{AuthSettings, CheckSettings, Limits, TlsSettings};
@@ -22,7 +23,10 @@ use shared::dns::DnsSettings;
 use shared::mail::Domain;
 use shared::telemetry::{LogFilter, LogFormat};
 use shared::wire::Store;
-use workers::deliver::{ClientLimits, RetrySettings, Route, Source, SuppressionSettings, TlsOverrides};
+use workers::deliver::shaping::OwnRules;
+use workers::deliver::{
+    ClientLimits, RetrySettings, Route, SmartHosts, Source, SuppressionSettings, TlsOverrides,
+};
 use workers::limits::{CONNECTIONS_MAX, PACK_RETAIN, RETAIN};
 
 pub(crate) use read::read;
@@ -56,6 +60,8 @@ pub(crate) struct Settings {
     pub(crate) checks: CheckSettings,
     /// How mail leaves, by pattern.
     pub(crate) routes: Vec<(String, Route)>,
+    /// The smart hosts that routes may name, and operators too.
+    pub(crate) smart_hosts: Vec<Arc<SmartHosts>>,
     /// From where the mail of which tenants leaves.
     pub(crate) sources: Vec<Source>,
     /// How clients prove who they are.
@@ -75,7 +81,7 @@ pub(crate) struct Settings {
     /// Whom reports of TLS are from; none are made without.
     pub(crate) tls_reports: Option<TlsReports>,
     /// The operator's own rules of shaping.
-    pub(crate) shaping_rules: Option<PathBuf>,
+    pub(crate) shaping_rules: OwnRules,
     /// Where metrics and health are told.
     pub(crate) http: Option<SocketAddr>,
     pub(crate) log: Log,
@@ -308,6 +314,7 @@ impl Settings {
             xclient_networks: Vec::new(),
             checks: CheckSettings::default(),
             routes: vec![("*".to_owned(), Route::Mx)],
+            smart_hosts: Vec::new(),
             sources: Vec::new(),
             auth: AuthSettings::default(),
             limits: Limits::default(),
@@ -319,7 +326,7 @@ impl Settings {
             tls_policy: TlsOverrides::default(),
             deliver: Deliver::default(),
             tls_reports: None,
-            shaping_rules: None,
+            shaping_rules: OwnRules::None,
             http: None,
             log: Log::default(),
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use shared::mail::{Domain, TenantId, Timestamp};
 use shared::port::{DUE_SHARDS, Deliveries, PendingCursor, Waiting};
-use workers::deliver::shaping::{ExplainedMeasure, Explanation, LiveRules, Place, Shaper};
+use workers::deliver::shaping::{ExplainedMeasure, Explanation, LiveRules, OwnRules, Place, Shaper};
 use workers::deliver::{Site, Source};
 
 use crate::exit::{Failure, Outcome};
@@ -197,7 +197,7 @@ pub(crate) fn check(file: &Path, json: bool, out: &mut dyn Write) -> Outcome {
     if let Err(error) = std::fs::metadata(file) {
         return Err(Failure::io(file.display(), &error));
     }
-    match LiveRules::load(Some(file.to_owned())) {
+    match LiveRules::load(OwnRules::File(file.to_owned())) {
         Ok(_) if json => serve::announce_good(true, out),
         Ok(_) => Ok(writeln!(out, "rules are good")?),
         Err(mistakes) => Err(serve::refuse(Some(file), &mistakes, json, out)?),

@@ -115,11 +115,12 @@ output() {
   aws cloudformation describe-stacks --stack-name "$1" --output text --query "Stacks[0].Outputs[?OutputKey=='$2'].OutputValue"
 }
 
-# Deploys template $2 as stack $1 with the parameters that follow; on failure, tells what failed.
+# Deploys template $2 as stack $1 with the parameters that follow; on failure, tells what failed. The template goes by way of the bucket
+# for code, which is there by then: alone, it may have 51,200 bytes.
 deploy() {
   local stack=$1 template=$2
   shift 2
-  if ! aws cloudformation deploy --stack-name "$stack" --template-file "$template" --no-fail-on-empty-changeset \
+  if ! aws cloudformation deploy --stack-name "$stack" --template-file "$template" --s3-bucket spoolway-code --no-fail-on-empty-changeset \
     --capabilities CAPABILITY_IAM --parameter-overrides "$@" >"$state/deploy.log" 2>&1; then
     cat "$state/deploy.log" >&2
     aws cloudformation describe-stack-events --stack-name "$stack" --output text \

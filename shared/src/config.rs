@@ -6,7 +6,9 @@
 //! - a list: items separated by commas, `10.0.0.0/8,192.0.2.0/24`
 //! - a table: pairs separated by commas, `*=mx,example.org=smtp://relay.example:25`
 //! - a list of tables: `;` between tables, spaces between the items of a list in one,
-//!   `address=0.0.0.0:25; address=127.0.0.1:2525, bare_lf=crlf`
+//!   `address=0.0.0.0:25; address=127.0.0.1:2525, bare_lf=crlf`. In one of them, a key of a table has that table's name in front,
+//!   `auth.name=edge`, and a list of tables is items with spaces between, each with its first key's value in front of the others,
+//!   `hosts=smtp.example.net?port=587&weight=1 smtp2.example.net`
 //! - tables with names: the same with `name:` in front, `example.org: lifetime=2d, schedule=1m 5m`
 
 mod environment;

@@ -87,3 +87,42 @@ fn mail_is_held_released_bounced_rerouted_and_tried_again() {
     let text = String::from_utf8(edge.run(&["trace", &bounced]).stdout).unwrap();
     assert!(text.contains("bounce ordered by") && text.contains("sent by mistake"), "{text}");
 }
+
+#[test]
+fn mail_is_rerouted_by_smart_hosts_that_the_configuration_names_and_no_others() {
+    let busy = Sink::scripted(Script::default().on(Step::Dot, Act::Say("451 4.3.0 too busy".into())));
+    let good = Sink::start();
+    let (host, port) = good.route().trim_start_matches("smtp://").rsplit_once(':').map(owned).unwrap();
+    let relay = format!(
+        "[[smart_host]]\nname = \"relay\"\ntls = \"off\"\nhosts = [{{ host = \"{host}\", port = {port} }}]\n\
+         [[smart_host]]\nname = \"spare\"\nhosts = [{{ host = \"192.0.2.1\" }}]\n\
+         [retry]\nschedule = [\"4h\"]"
+    );
+    let edge = Edge::start(&Setup::default().route("*", &busy.route()).section(&relay));
+    let id = submit(&edge, 1, "u@a.example");
+    tried(&edge, &id);
+    for (route, told) in [
+        (
+            "smart_host:realy",
+            "--route: there is no smart host `realy`: use smart_host:relay or smart_host:spare",
+        ),
+        ("relay", "--route: `relay` is not a route: use mx"),
+    ] {
+        let refused = edge.run(&["queue", "reroute", &id, "--route", route]);
+        assert_eq!(refused.status.code(), Some(64));
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(said.contains(told), "{said}");
+    }
+    edge.json(&["queue", "reroute", &id, "--route", "smart_host:relay"]);
+    edge.json(&["queue", "retry", &id]);
+    let attempts = eventually_within(MINUTE, "it is delivered", || {
+        let trace = trace(&edge, &id);
+        (trace["status"] == "settled").then(|| trace["deliveries"][0]["attempts"].clone())
+    });
+    assert_eq!(attempts[1]["route"], "smart_host:relay", "{attempts}");
+    assert_eq!(good.wait_for(1).len(), 1);
+}
+
+fn owned((host, port): (&str, &str)) -> (String, String) {
+    (host.to_owned(), port.to_owned())
+}

@@ -1,10 +1,11 @@
 //! What code and templates must say together.
 
 use std::collections::BTreeSet;
+use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::Duration;
 
-use harness::{Emulator, bootstrap, infra};
+use harness::{Emulator, bootstrap, infra, program};
 use serde_json::Value;
 
 const DAY: u64 = 86_400;
@@ -148,6 +149,77 @@ fn the_tables_are_the_ones_that_the_code_reads() {
     }
 }
 
+/// What is set by no parameter, by those for reports, and by all that are optional.
+const NOTHING: [&str; 0] = [];
+const REPORTS: [&str; 1] = ["ReportsTls"];
+const ALL: [&str; 8] = [
+    "HasSmartHost",
+    "HasSmartHostSecret",
+    "HasShapingRules",
+    "HasDnsServers",
+    "SaysWhetherToValidate",
+    "HasBouncesDomain",
+    "ReportsTls",
+    "NamesOrganization",
+];
+
+/// Values that a deployer may give, of what the template does not say itself.
+const GIVEN: [(&str, &str); 9] = [
+    ("SPOOLWAY_ROUTES", "*=mx"),
+    (
+        "SPOOLWAY_SMART_HOST",
+        "name=relay, hosts=smtp.example.net?port=587, auth.name=edge, \
+         auth.secret=secretsmanager:arn:aws:secretsmanager:us-east-1:123456789012:secret:relay-AbCdEf",
+    ),
+    ("SPOOLWAY_SHAPING_RULES_TEXT", "[[rule]]\nname = \"a\"\nconnections = 2"),
+    ("SPOOLWAY_DNS_SERVERS", "192.0.2.53:53,192.0.2.54:53"),
+    ("SPOOLWAY_DNS_VALIDATE", "always"),
+    ("SPOOLWAY_BOUNCES_DOMAIN", "bounces.example.com"),
+    ("SPOOLWAY_TLS_REPORTS_FROM", "tls@example.com"),
+    ("SPOOLWAY_TLS_REPORTS_ORGANIZATION", "Example"),
+    ("SPOOLWAY_HOSTNAME", "mx.example.com"),
+];
+
+/// What is left of a value where these conditions hold, and no others; `None` where that is nothing.
+fn under(value: &Value, conditions: &[&str]) -> Option<Value> {
+    match value {
+        Value::Object(function) if function.contains_key("Fn::If") => {
+            let [condition, so, otherwise] = &function["Fn::If"].as_array().unwrap()[..] else { panic!() };
+            under(if conditions.contains(&condition.as_str().unwrap()) { so } else { otherwise }, conditions)
+        }
+        Value::Object(function) if function.get("Ref") == Some(&"AWS::NoValue".into()) => None,
+        Value::Object(map) => {
+            Some(map.iter().filter_map(|(key, one)| Some((key.clone(), under(one, conditions)?))).collect())
+        }
+        Value::Array(list) => Some(list.iter().filter_map(|one| under(one, conditions)).collect()),
+        _ => Some(value.clone()),
+    }
+}
+
+/// Runs the functions' program, as far as it comes without Lambda: its exit code, and the keys that it misses.
+fn started(handler: &str, variables: &[(&str, &str)]) -> (Option<i32>, BTreeSet<String>, String) {
+    let mut command = Command::new(bootstrap());
+    command.env_clear().env("_HANDLER", handler).envs(variables.iter().copied());
+    let started = command.output().unwrap();
+    let said =
+        String::from_utf8_lossy(&started.stdout).into_owned() + &String::from_utf8_lossy(&started.stderr);
+    let missing =
+        said.split("\\n").filter_map(|line| line.split_once(": it is not set").map(|(key, _)| key.trim()));
+    let variable = |key: &str| format!("SPOOLWAY_{}", key.to_uppercase().replace('.', "_"));
+    (started.status.code(), missing.map(variable).collect(), said)
+}
+
+/// The value of a variable: a deployer's, or a store of a kind that the code knows.
+fn given(name: &str) -> &str {
+    match GIVEN.iter().find(|(given, _)| *given == name) {
+        Some((_, value)) => value,
+        None if name.ends_with("_SPOOL") => "s3://mail",
+        None if name.contains("_QUEUE_") => "sqs:https://sqs.us-east-1.amazonaws.com/1/q",
+        None if name.ends_with("_KEYS") => "ssm:/edge/keys",
+        None => "dynamodb:table",
+    }
+}
+
 #[test]
 fn each_function_has_the_settings_that_its_code_demands_and_no_others() {
     let Some((resources, _)) = edge("each_function_has_the_settings_that_its_code_demands") else { return };
@@ -155,26 +227,103 @@ fn each_function_has_the_settings_that_its_code_demands_and_no_others() {
     assert_eq!(functions.len(), 3);
     for (name, function) in functions {
         let handler = function["Handler"].as_str().unwrap();
-        let variables = function["Environment"]["Variables"].as_object().unwrap();
-        let set: BTreeSet<&str> = variables.keys().map(String::as_str).collect();
-        // with nothing set, the program lists all that it cannot do without
-        let started = Command::new(bootstrap()).env_clear().env("_HANDLER", handler).output().unwrap();
-        assert_eq!(started.status.code(), Some(78), "{name}");
-        let said =
-            String::from_utf8_lossy(&started.stdout).into_owned() + &String::from_utf8_lossy(&started.stderr);
-        let missing =
-            said.split("\\n").filter_map(|line| line.split_once(": it is not set").map(|(key, _)| key));
-        let demanded: BTreeSet<String> =
-            missing.map(|key| format!("SPOOLWAY_{}", key.trim().to_uppercase().replace('.', "_"))).collect();
-        let demanded: BTreeSet<&str> = demanded.iter().map(String::as_str).collect();
-        assert!(!demanded.is_empty(), "{said}");
-        let unset: Vec<_> = demanded.difference(&set).collect();
-        assert!(unset.is_empty(), "{name} lacks {unset:?}");
-        // how mail leaves is the deployer's to say, and where metrics go has a default
-        let may = ["SPOOLWAY_ROUTES", "AWS_EMF_NAMESPACE"];
-        let extra: Vec<_> = set.difference(&demanded).filter(|name| !may.contains(name)).collect();
-        assert!(extra.is_empty(), "{name} has {extra:?}, which nothing asks for");
+        // what its code reads and can do without
+        let may: &[&str] = match handler {
+            "prepare" => &["SPOOLWAY_BOUNCES_DOMAIN"],
+            "deliver" => &[
+                "SPOOLWAY_BOUNCES_DOMAIN",
+                "SPOOLWAY_DNS_SERVERS",
+                "SPOOLWAY_DNS_VALIDATE",
+                "SPOOLWAY_ROUTES",
+                "SPOOLWAY_SHAPING_RULES_TEXT",
+                "SPOOLWAY_SMART_HOST",
+                "SPOOLWAY_TLS_REPORTS_FROM",
+                "SPOOLWAY_TLS_REPORTS_ORGANIZATION",
+            ],
+            _ => &["SPOOLWAY_TLS_REPORTS_FROM", "SPOOLWAY_TLS_REPORTS_ORGANIZATION"],
+        };
+        for conditions in [&NOTHING[..], &REPORTS, &ALL] {
+            let variables = under(&function["Environment"]["Variables"], conditions).unwrap();
+            let mut set: BTreeSet<&str> = variables.as_object().unwrap().keys().map(String::as_str).collect();
+            assert!(set.remove("AWS_EMF_NAMESPACE"), "{name}");
+            let of_deployer: Vec<_> = set.intersection(&may.iter().copied().collect()).copied().collect();
+            if conditions == ALL {
+                assert_eq!(of_deployer, may, "{name}");
+            }
+            // with nothing else set, the program lists all that it cannot do without
+            let given_alone: Vec<_> = of_deployer.iter().map(|name| (*name, given(name))).collect();
+            let (code, demanded, said) = started(handler, &given_alone);
+            assert_eq!(code, Some(78), "{name}");
+            let demanded: BTreeSet<&str> = demanded.iter().map(String::as_str).collect();
+            assert!(!demanded.is_empty(), "{said}");
+            let rest: BTreeSet<&str> = set.iter().filter(|name| !may.contains(name)).copied().collect();
+            assert_eq!(rest, demanded, "{name} under {conditions:?} has the left and should have the right");
+            // with all of it, the program wants nothing but Lambda
+            let whole: Vec<_> = set.iter().map(|name| (*name, given(name))).collect();
+            let (code, _, said) = started(handler, &whole);
+            assert_eq!(code, Some(64), "{name} under {conditions:?}: {said}");
+        }
     }
+}
+
+#[test]
+fn the_ingress_has_settings_that_its_code_takes() {
+    let Some((resources, _)) = edge("the_ingress_has_settings_that_its_code_takes") else { return };
+    let task = &resources["IngressTask"]["Properties"]["ContainerDefinitions"][0]["Environment"];
+    for (conditions, optional) in [(&NOTHING[..], 0), (&ALL, 3)] {
+        let environment = under(task, conditions).unwrap();
+        let names: Vec<&str> =
+            environment.as_array().unwrap().iter().map(|one| one["Name"].as_str().unwrap()).collect();
+        let dns = ["SPOOLWAY_DNS_SERVERS", "SPOOLWAY_DNS_VALIDATE", "SPOOLWAY_BOUNCES_DOMAIN"];
+        assert_eq!(names.iter().filter(|name| dns.contains(name)).count(), optional, "{names:?}");
+        let value = |name: &str| match name {
+            "SPOOLWAY_ROLES" => "ingress".to_owned(),
+            "SPOOLWAY_LISTENER" => "address=0.0.0.0:2025, kind=mx; address=0.0.0.0:2587".to_owned(),
+            "SPOOLWAY_TRUSTED_NETWORKS" => "10.0.0.0/8".to_owned(),
+            "SPOOLWAY_RELAY_DOMAINS" => String::new(),
+            "SPOOLWAY_HTTP_ADDRESS" => "0.0.0.0:9025".to_owned(),
+            name => given(name).to_owned(),
+        };
+        let mut command = Command::new(program());
+        command.arg0("spoolway").args(["serve", "--check"]).env_clear();
+        let checked = command.envs(names.iter().map(|name| (*name, value(name)))).output().unwrap();
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    }
+}
+
+/// The statements of a role, where these conditions hold.
+fn statements(resources: &Value, role: &str, conditions: &[&str]) -> Vec<Value> {
+    let policies = under(&resources[role]["Properties"]["Policies"], conditions).unwrap();
+    let statements = |policy: &Value| policy["PolicyDocument"]["Statement"].as_array().unwrap().clone();
+    policies.as_array().unwrap().iter().flat_map(statements).collect()
+}
+
+#[test]
+fn sweep_may_tell_reports_of_tls_only_where_somebody_wants_them() {
+    let Some((resources, _)) = edge("sweep_may_tell_reports_of_tls") else { return };
+    let without = statements(&resources, "SweepRole", &NOTHING);
+    let deletes = |statement: &&Value| statement["Action"].to_string().contains("dynamodb:DeleteItem");
+    let of_state = |statement: &&Value| statement["Resource"].to_string().contains("State");
+    assert!(!without.iter().filter(of_state).any(|statement| deletes(&statement)), "{without:?}");
+    let sees = |statements: &[Value], name: &str| {
+        statements.iter().any(|statement| statement["Resource"].to_string().contains(&format!("\"{name}\"")))
+    };
+    assert!(!sees(&without, "Inbound.Arn") && !format!("{without:?}").contains("Spool.Arn"));
+    let with = statements(&resources, "SweepRole", &REPORTS);
+    let added: Vec<&Value> = with.iter().filter(|statement| !without.contains(statement)).collect();
+    let keys: Vec<Value> = added
+        .iter()
+        .filter(|statement| statement["Action"].to_string().contains("dynamodb:"))
+        .map(|statement| statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"].clone())
+        .collect();
+    assert_eq!(keys, [serde_json::json!(["J#tls-report *"]), serde_json::json!(["T#*"])]);
+    let others: Vec<&Value> = added
+        .iter()
+        .filter(|statement| !statement["Action"].to_string().contains("dynamodb:"))
+        .map(|statement| &statement["Action"])
+        .collect();
+    assert_eq!(others, ["s3:PutObject", "sqs:SendMessage*"]);
+    assert_eq!(added.len(), 4);
 }
 
 /// The emulator looks at no leading keys, so that the roles' proof cannot show it.

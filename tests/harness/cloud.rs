@@ -94,9 +94,7 @@ impl CloudEdge {
     fn deploy(&mut self, routes: &str, functions: &Path) {
         let key = self.put_functions(functions);
         let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
-        let template = infra().join("edge.yaml");
-        let deploy = ["cloudformation", "deploy", "--stack-name", STACK, "--capabilities", "CAPABILITY_IAM"];
-        let parameters = [
+        self.set(&[
             "Platform=emulator".to_owned(),
             "Hostname=edge.example".to_owned(),
             "CodeBucket=spoolway-code".to_owned(),
@@ -105,15 +103,25 @@ impl CloudEdge {
             "TrustedNetworks=127.0.0.0/8".to_owned(),
             format!("Routes={routes}"),
             "Concurrency=low".to_owned(),
-        ];
-        let mut command = self.aws_command(&deploy);
-        command.arg("--template-file").arg(template).arg("--parameter-overrides").args(parameters);
-        succeeded(&command.output().expect("the command line of AWS can be started"));
+        ]);
         let stack = self.aws(&["cloudformation", "describe-stacks", "--stack-name", STACK]);
         for output in stack["Stacks"][0]["Outputs"].as_array().expect("a stack has outputs") {
             let text = |name: &str| output[name].as_str().unwrap_or_default().to_owned();
             self.outputs.insert(text("OutputKey"), text("OutputValue"));
         }
+    }
+
+    /// Deploys the stack with these parameters, `Name=value`; those of before stay.
+    #[track_caller]
+    pub fn set(&self, parameters: &[String]) {
+        let deploy = ["cloudformation", "deploy", "--stack-name", STACK, "--capabilities", "CAPABILITY_IAM"];
+        let mut command = self.aws_command(&deploy);
+        // the template is larger than one that is given in the call itself may be
+        command.args(["--s3-bucket", "spoolway-code", "--template-file"]).arg(infra().join("edge.yaml"));
+        command.arg("--parameter-overrides").args(parameters);
+        // whoever puts the template into the bucket looks here alone
+        command.env("AWS_ENDPOINT_URL", self.endpoint());
+        succeeded(&command.output().expect("the command line of AWS can be started"));
     }
 
     /// Puts the archive of the functions where CloudFormation looks for it.

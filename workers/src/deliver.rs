@@ -44,6 +44,7 @@ pub use route::{Route, RouteError, Routes, Rule};
 pub use schedule::{DomainRetry, RetrySettings};
 pub use site::Site;
 pub use smart_host::{Login, Mechanism, SecretSource, SmartHost, SmartHostTls, SmartHosts};
+pub use smtp::check_secret_file;
 pub(crate) use smtp::tls::Roots;
 pub use source::{Source, Sources};
 pub use stage::{Deliver, DeliverPorts, DeliverSettings};

@@ -119,30 +119,47 @@ impl Sweep {
         self
     }
 
-    /// Sweeps every [`SweepSettings::pause`], until `drain` is cancelled; a sweep under way ends at its next step.
+    /// Sweeps every [`SweepSettings::pause`], until `drain` is cancelled; a sweep under way ends at its next step. TLS reports are told
+    /// beside that: what is due does not wait for the servers that take them.
     pub async fn run(&self, drain: CancellationToken) {
-        loop {
-            let report = tokio::select! {
-                biased;
-                // a sweep may be dropped anywhere: what was leased and not sent is due again after the lease
-                () = drain.cancelled() => return,
-                report = self.run_once() => report,
-            };
-            let SweepReport { sent, ordered, forgotten, packs_deleted, errors } = report;
-            if sent + ordered + forgotten + packs_deleted > 0 {
-                tracing::info!(sent, ordered, forgotten, packs_deleted, errors = errors.len(), "swept");
+        let clock = &self.ports.clock;
+        let sweeping = async {
+            loop {
+                let SweepReport { sent, ordered, forgotten, packs_deleted, errors } = self.sweep().await;
+                if sent + ordered + forgotten + packs_deleted > 0 {
+                    tracing::info!(sent, ordered, forgotten, packs_deleted, errors = errors.len(), "swept");
+                }
+                clock.sleep(self.settings.pause).await;
             }
-            tokio::select! {
-                biased;
-                () = drain.cancelled() => return,
-                () = self.ports.clock.sleep(self.settings.pause) => {}
+        };
+        let reporting = async {
+            let Some(reports) = &self.reports else { return };
+            loop {
+                reports.run_once().await;
+                clock.sleep(self.settings.pause).await;
             }
+        };
+        let both = async { tokio::join!(sweeping, reporting) };
+        // either may be dropped anywhere: what was leased and not sent is due again after the lease
+        tokio::select! {
+            biased;
+            () = drain.cancelled() => {}
+            ((), ()) = both => {}
         }
     }
 
-    /// Sends everything that is due, puts new orders on what they are for, then clears away some of what is old. What fails is in the report, and does not
-    /// keep the rest from being done.
+    /// One sweep, and then the TLS reports, if they are due.
     pub async fn run_once(&self) -> SweepReport {
+        let report = self.sweep().await;
+        if let Some(reports) = &self.reports {
+            reports.run_once().await;
+        }
+        report
+    }
+
+    /// Sends everything that is due, puts new orders on what they are for, then clears away some of what is old. What fails is in the
+    /// report, and does not keep the rest from being done.
+    async fn sweep(&self) -> SweepReport {
         let mut report = SweepReport::default();
         self.send_due(&mut report).await;
         // whoever gave an order has mostly done this: what is due does not wait for it
@@ -150,9 +167,6 @@ impl Sweep {
         self.forget(&mut report).await;
         if let Some(retention) = self.settings.packs {
             self.walk.lock().await.go_on(&self.ports, retention, &mut report).await;
-        }
-        if let Some(reports) = &self.reports {
-            reports.run_once().await;
         }
         metrics::counter!("spoolway_sweep_sent_total").increment(report.sent as u64);
         metrics::counter!("spoolway_sweep_errors_total").increment(report.errors.len() as u64);

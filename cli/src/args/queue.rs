@@ -6,7 +6,6 @@ use clap::{Args, Subcommand};
 use shared::config::Setting as _;
 use shared::directory::{AddressPattern, DomainPattern, WaitingStatus};
 use shared::mail::MessageId;
-use workers::deliver::Route;
 
 use super::{Place, message_id};
 use crate::limits::LIST_ROWS;
@@ -22,6 +21,7 @@ Examples:
   spoolway queue hold --domain example.org --for 2h
   spoolway queue bounce 019aa4c3f1f07a3e8c6d2b1f0a9e8d7c-0 --because twice
   spoolway queue reroute --tenant shop --route smtp://relay.example:25
+  spoolway queue reroute --all --route smart_host:relay --config spoolway.toml
 
 A hand takes effect within a minute, and the trace of each message tells of
 it. It does for mail that is in a queue only, too, which no filter lists.")]
@@ -75,9 +75,9 @@ pub(crate) enum QueueAction {
         hand: HandArgs,
         #[command(flatten)]
         lasting: Lasting,
-        /// As in the configuration: mx, smtp://host:port, inbox or discard.
+        /// As in the configuration: mx, smtp://host:port, smart_host:NAME, inbox or discard.
         #[arg(long, value_name = "ROUTE")]
-        route: Route,
+        route: String,
     },
     /// List the orders that are in force.
     Orders {

@@ -8,10 +8,11 @@ use shared::port::Resolver;
 use shared::return_path::ReturnPaths;
 use shared::wire::SecretUrls;
 use tokio_util::sync::CancellationToken;
-use workers::deliver::shaping::{LiveRules, Shaper, ShaperPorts};
+use workers::deliver::shaping::{LiveRules, OwnRules, Shaper, ShaperPorts};
 use workers::deliver::{
-    BouncePorts, Bounces, Deliver, DeliverPorts, DeliverSettings, Observer, Route, Routes, Site, Source,
-    Sources, Suppressions, Transport, TransportPorts, TransportSettings, Transports,
+    BouncePorts, Bounces, Deliver, DeliverPorts, DeliverSettings, Login, Observer, Route, Routes,
+    SecretSource, Site, Source, Sources, Suppressions, Transport, TransportPorts, TransportSettings,
+    Transports, check_secret_file,
 };
 use workers::poll::{PollSettings, Poller};
 use workers::tls_report::TlsTally;
@@ -31,7 +32,8 @@ pub(super) fn poll(settings: &Settings, stores: &Stores, resolver: &Arc<dyn Reso
     let transports = Arc::new(transports);
     let kept = Arc::clone(&transports);
     let transport = bounces(settings, stores, &ports)(transports);
-    let hangups = settings.shaping_rules.is_some().then(Hangups::listen).transpose()?;
+    let in_file = matches!(settings.shaping_rules, OwnRules::File(_));
+    let hangups = in_file.then(Hangups::listen).transpose()?;
     let settings = deliver_settings(settings)?;
     let (outbound, clock, ids) =
         (Arc::clone(&stores.outbound), Arc::clone(&stores.clock), Arc::clone(&stores.ids));
@@ -67,9 +69,28 @@ pub(crate) fn check_shaping(settings: &Settings) -> Result<(), Vec<Mistake>> {
     rules(settings).map(drop)
 }
 
+/// Whether the secrets of smart hosts that lie in files can be read, where they are used; or which cannot.
+pub(crate) async fn check_secrets(settings: &Settings) -> Result<(), Vec<Mistake>> {
+    let mut mistakes = Vec::new();
+    let delivers = settings.roles.has(Role::Deliver);
+    for (at, hosts) in settings.smart_hosts.iter().enumerate().filter(|_| delivers) {
+        if let Some(Login { secret: SecretSource::File(file), .. }) = &hosts.login
+            && let Err(wrong) = check_secret_file(file).await
+        {
+            let right = "name a file that this user may read, whose one line is the secret".to_owned();
+            mistakes.push(Mistake { key: format!("smart_host[{}].auth.secret", at + 1), wrong, right });
+        }
+    }
+    if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
+}
+
 fn rules(settings: &Settings) -> Result<LiveRules, Vec<Mistake>> {
+    let own = match &settings.shaping_rules {
+        OwnRules::Text(_) => "shaping.rules_text",
+        OwnRules::None | OwnRules::File(_) => "shaping.rules",
+    };
     let of_key = |Mistake { key, wrong, right }: Mistake| {
-        let (key, wrong) = ("shaping.rules".to_owned(), format!("{key}: {wrong}"));
+        let (key, wrong) = (own.to_owned(), format!("{key}: {wrong}"));
         Mistake { key, wrong, right }
     };
     let loaded = LiveRules::load(settings.shaping_rules.clone());
@@ -125,6 +146,7 @@ pub(super) fn deliver_settings(settings: &Settings) -> Outcome<DeliverSettings> 
     Ok(DeliverSettings {
         hostname: settings.hostname.to_string(),
         routes,
+        smart_hosts: settings.smart_hosts.clone(),
         retry: settings.retry.clone(),
         retain: settings.stores.memory,
         connections: settings.deliver.connections,

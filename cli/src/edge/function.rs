@@ -20,6 +20,7 @@ pub(crate) async fn serve(settings: &Settings, role: Role, namespace: &str) -> O
     // before the stores, which count what they ask for when they are opened
     let metrics = EmfMetrics::install(namespace, role.as_str(), Arc::new(SystemClock))
         .map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+    super::check_secrets(settings).await.map_err(|mistakes| super::refused("smart_host", &mistakes))?;
     // not taken over: many of this function run at a time, and each leaves alone what is another's
     let stores = join::set_up_stores(settings, super::needs(settings, reader)).await?;
     let ended = match role {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use shared::config::{Section, Setting};
 use shared::mail::{Domain, TenantId};
 use shared::wire::check_secret;
+use workers::deliver::shaping::OwnRules;
 use workers::deliver::{
     Login, Mechanism, Route, Routes, SecretSource, SmartHost, SmartHostTls, SmartHosts, Source,
 };
@@ -29,13 +30,20 @@ impl Setting for Target {
     }
 }
 
-/// Reads `[routes]`, whose smart hosts are in `[[smart_host]]`.
-pub(super) fn routes(root: &mut Section<'_>) -> Option<Vec<(String, Route)>> {
+/// Reads `[[smart_host]]`.
+pub(super) fn smart_hosts(root: &mut Section<'_>) -> Vec<Arc<SmartHosts>> {
     let smart_hosts = root.sections("smart_host", smart_host).unwrap_or_default();
     if let Some(name) = twice(smart_hosts.iter().map(|hosts| hosts.name.as_str())) {
         root.mistake("smart_host", format!("{name} is there twice"), "use each name once");
     }
-    let smart_hosts: Vec<Arc<SmartHosts>> = smart_hosts.into_iter().map(Arc::new).collect();
+    smart_hosts.into_iter().map(Arc::new).collect()
+}
+
+/// Reads `[routes]`.
+pub(super) fn routes(
+    root: &mut Section<'_>,
+    smart_hosts: &[Arc<SmartHosts>],
+) -> Option<Vec<(String, Route)>> {
     let rules: Vec<(String, Target)> = root.table("routes")?;
     let mut routes = Vec::with_capacity(rules.len());
     for (pattern, target) in rules {
@@ -71,7 +79,7 @@ fn smart_host(section: &mut Section<'_>) -> SmartHosts {
     }
     // RFC 8314 §7.3, RFC 6409 §3.1
     let port = if implicit_tls { 465 } else { 587 };
-    let hosts = section.sections("hosts", |own| host(own, port)).unwrap_or_default();
+    let hosts = section.sections_within("hosts", "host", |own| host(own, port)).unwrap_or_default();
     if hosts.is_empty() {
         section.mistake("hosts", "there is none", "use [{ host = \"smtp.example.net\" }]");
     }
@@ -153,6 +161,21 @@ fn source(section: &mut Section<'_>) -> Source {
         addresses: addresses.into_iter().map(|Local(address)| address).collect(),
         helo: section.optional::<Domain>("helo").map(|domain| domain.to_string()),
         tenants: tenants.into_iter().map(TenantId).collect(),
+    }
+}
+
+/// Reads `[shaping]`. What is wrong with the rules themselves is told where they are read.
+pub(super) fn shaping(section: &mut Section<'_>) -> OwnRules {
+    let (file, text) = (section.optional("rules"), section.optional("rules_text"));
+    match (file, text) {
+        (None, None) => OwnRules::None,
+        (Some(file), None) => OwnRules::File(file),
+        (None, Some(text)) => OwnRules::Text(text),
+        (Some(file), Some(_)) => {
+            let wrong = "the rules are in a file (shaping.rules) already";
+            section.mistake("rules_text", wrong, "leave one of the two out");
+            OwnRules::File(file)
+        }
     }
 }
 

@@ -32,7 +32,9 @@ pub(crate) fn read(
 fn settings(root: &mut Section<'_>, reader: Reader) -> Settings {
     let roles = roles(root, reader);
     let stand_in = Domain::from_ip(std::net::Ipv4Addr::LOCALHOST.into());
-    let hostname = if roles.have_a_name() {
+    let tls_reports = root.section("tls_reports", tls_reports::tls_reports);
+    // a report says whose it is
+    let hostname = if roles.have_a_name() || (roles.has(Role::Sweep) && tls_reports.is_some()) {
         root.required("hostname", stand_in)
     } else {
         root.value("hostname", stand_in)
@@ -43,6 +45,7 @@ fn settings(root: &mut Section<'_>, reader: Reader) -> Settings {
     let tls = root.section("tls", tls::read);
     let listeners = root.sections("listener", |own| listener(own, &mut taken, tls.is_some()));
     let stores = root.section("stores", stores);
+    let smart_hosts = leaving::smart_hosts(root);
     let in_bucket = stores.spool.as_ref().is_some_and(|url| url.starts_with("s3:"));
     Settings {
         inbox: root.value("inbox", default.inbox),
@@ -53,7 +56,8 @@ fn settings(root: &mut Section<'_>, reader: Reader) -> Settings {
         proxy_networks: root.list("proxy_networks", default.proxy_networks),
         xclient_networks: root.list("xclient_networks", default.xclient_networks),
         checks: taking_in::checks(root),
-        routes: leaving::routes(root).unwrap_or(default.routes),
+        routes: leaving::routes(root, &smart_hosts).unwrap_or(default.routes),
+        smart_hosts,
         sources: leaving::sources(root),
         auth: root.section("auth", auth),
         limits: root.section("limits", |own| taking_in::limits(own, in_bucket)),
@@ -64,8 +68,8 @@ fn settings(root: &mut Section<'_>, reader: Reader) -> Settings {
         dns: root.section("dns", |own| tls_policy::dns(own, default.dns)),
         tls_policy: tls_policy::overrides(root),
         deliver: root.section("deliver", deliver),
-        tls_reports: root.section("tls_reports", tls_reports::tls_reports),
-        shaping_rules: root.section("shaping", |shaping| shaping.optional("rules")),
+        tls_reports,
+        shaping_rules: root.section("shaping", leaving::shaping),
         http: root.section("http", |http| http.optional("address")),
         log: root.section("log", log),
         roles,

@@ -29,3 +29,33 @@ impl Setting for From {
         Mailbox::parse(text).ok().filter(Mailbox::is_ascii).map(Self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::settings::{Reader, Role, read};
+
+    fn told(role: Role, environment: &[(&str, &str)]) -> Vec<String> {
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let stores =
+            [("STATE", "dynamodb:t"), ("DIRECTORY", "dynamodb:t"), ("QUEUE_OUTBOUND", "sqs:https://q")];
+        let stores =
+            stores.into_iter().map(|(name, url)| (format!("SPOOLWAY_STORES_{name}"), url.to_owned()));
+        match read("", environment.chain(stores), Reader::Function(role)) {
+            Ok(_) => Vec::new(),
+            Err(mistakes) => mistakes.into_iter().map(|mistake| mistake.key).collect(),
+        }
+    }
+
+    #[test]
+    fn a_sweep_that_reports_has_a_name_and_the_stores_that_take_a_report() {
+        assert_eq!(told(Role::Sweep, &[]), [""; 0]);
+        assert_eq!(
+            told(Role::Sweep, &[("SPOOLWAY_TLS_REPORTS_FROM", "tls@example.net")]),
+            ["hostname", "stores.spool", "stores.queue_inbound", "stores.counters"]
+        );
+        assert_eq!(
+            told(Role::Sweep, &[("SPOOLWAY_TLS_REPORTS_ORGANIZATION", "Example")]),
+            ["SPOOLWAY_TLS_REPORTS_ORGANIZATION"]
+        );
+    }
+}

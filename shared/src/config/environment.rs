@@ -58,7 +58,8 @@ pub(super) fn table(text: &str) -> Result<Value, &'static str> {
 
 /// `key=value, key=value; key=value`
 pub(super) fn tables(text: &str) -> Result<Value, &'static str> {
-    let tables: Option<Vec<Value>> = items(text, ';').map(|entry| pairs(entry).map(Value::Table)).collect();
+    let tables: Option<Vec<Value>> =
+        items(text, ';').map(|entry| nested(entry, ',').map(Value::Table)).collect();
     tables.map(Value::Array).ok_or("write it as key=value, key=value; key=value")
 }
 
@@ -67,10 +68,22 @@ pub(super) fn named_tables(text: &str) -> Result<Value, &'static str> {
     let entries = items(text, ';').map(|entry| {
         // a name may have colons itself, a key has none
         let colon = entry[..entry.find('=')?].rfind(':')?;
-        Some((entry[..colon].trim().to_owned(), Value::Table(pairs(&entry[colon + 1..])?)))
+        Some((entry[..colon].trim().to_owned(), Value::Table(nested(&entry[colon + 1..], ',')?)))
     });
     let entries: Option<Table> = entries.collect();
     entries.map(Value::Table).ok_or("write it as name: key=value, key=value; name: key=value")
+}
+
+/// `value?key=value&key=value value`, a table each, with the first value under the key `first`
+pub(super) fn short_tables(text: &str, first: &str) -> Result<Value, &'static str> {
+    let table = |item: &str| {
+        let (value, rest) = item.split_once('?').unwrap_or((item, ""));
+        let mut table = nested(rest, '&')?;
+        table.insert(first.to_owned(), Value::String(value.to_owned()));
+        Some(Value::Table(table))
+    };
+    let tables: Option<Vec<Value>> = text.split_whitespace().map(table).collect();
+    tables.map(Value::Array).ok_or("write it as value?key=value&key=value, with spaces between several")
 }
 
 fn items(text: &str, separator: char) -> impl Iterator<Item = &str> {
@@ -83,4 +96,23 @@ fn pairs(text: &str) -> Option<Table> {
         Some((key.trim().to_owned(), Value::String(value.trim().to_owned())))
     };
     items(text, ',').map(pair).collect()
+}
+
+/// Pairs whose keys may be those of a table within: `auth.name=edge`
+fn nested(text: &str, separator: char) -> Option<Table> {
+    let mut whole = Table::new();
+    for item in items(text, separator) {
+        let (key, value) = item.split_once('=')?;
+        let mut path = key.trim().split('.');
+        let own = path.next_back()?;
+        let mut table = &mut whole;
+        for outer in path {
+            let Value::Table(inner) = table.entry(outer).or_insert_with(|| Value::Table(Table::new())) else {
+                return None;
+            };
+            table = inner;
+        }
+        table.insert(own.to_owned(), Value::String(value.trim().to_owned()));
+    }
+    Some(whole)
 }

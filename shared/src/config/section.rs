@@ -131,8 +131,38 @@ impl<'a> Section<'a> {
     }
 
     /// Reads each table of the list `[[key]]` by `read`; `None` where there is none.
-    pub fn sections<T>(&mut self, key: &str, mut read: impl FnMut(&mut Section<'_>) -> T) -> Option<Vec<T>> {
+    pub fn sections<T>(&mut self, key: &str, read: impl FnMut(&mut Section<'_>) -> T) -> Option<Vec<T>> {
+        let found = self.take(key, environment::tables)?;
+        self.each(key, found, read)
+    }
+
+    /// The same of a list within a table. Where that came from the environment, each is a text that begins with its value of `first`.
+    pub fn sections_within<T>(
+        &mut self,
+        key: &str,
+        first: &str,
+        read: impl FnMut(&mut Section<'_>) -> T,
+    ) -> Option<Vec<T>> {
         let Found { name, value } = self.take(key, environment::tables)?;
+        let value = match value {
+            Value::String(text) if self.lists_as_text => match environment::short_tables(&text, first) {
+                Ok(tables) => tables,
+                Err(right) => {
+                    self.note(name, "it cannot be read", right);
+                    return None;
+                }
+            },
+            other => other,
+        };
+        self.each(key, Found { name, value }, read)
+    }
+
+    fn each<T>(
+        &mut self,
+        key: &str,
+        Found { name, value }: Found,
+        mut read: impl FnMut(&mut Section<'_>) -> T,
+    ) -> Option<Vec<T>> {
         let tables = match value {
             Value::Array(tables) => tables,
             _ => Vec::new(),

@@ -85,6 +85,69 @@ fn text_and_environment_say_the_same_things() {
     assert_eq!(by_environment, Ok(wanted));
 }
 
+/// A name, a street, and the hours of some days.
+type Person = (String, Option<String>, Vec<(String, u16)>);
+
+fn people(root: &mut Section<'_>) -> Vec<Person> {
+    let person = |own: &mut Section<'_>| {
+        let name = own.required("name", String::new());
+        let street = own.section("home", |home| home.optional("street"));
+        let days = own.sections_within("days", "day", |day| {
+            (day.required("day", String::new()), day.value("hours", 8))
+        });
+        (name, street, days.unwrap_or_default())
+    };
+    root.sections("person", person).unwrap_or_default()
+}
+
+fn read_people(toml: &str, variable: Option<&str>) -> Result<Vec<Person>, Vec<String>> {
+    let environment = variable.map(|text| ("SPOOLWAY_PERSON".to_owned(), text.to_owned()));
+    match read(toml, environment, people) {
+        Ok(read) => Ok(read.value),
+        Err(mistakes) => Err(mistakes.iter().map(ToString::to_string).collect()),
+    }
+}
+
+#[test]
+fn tables_within_tables_can_be_written_in_a_variable() {
+    let by_text = read_people(
+        "[[person]]\nname = \"ann\"\nhome = { street = \"a.b c=d\" }\n\
+         days = [{ day = \"mo\" }, { day = \"tu\", hours = 4 }]\n[[person]]\nname = \"bob\"",
+        None,
+    );
+    let variable = "name=ann, home.street=a.b c=d, days=mo tu?hours=4; name=bob";
+    assert!(by_text.as_ref().is_ok_and(|people| people.len() == 2 && people[0].2[1].1 == 4));
+    assert_eq!(read_people("", Some(variable)), by_text);
+}
+
+#[test]
+fn mistakes_in_tables_within_tables_are_told_where_they_are() {
+    let told = |variable: &str| read_people("", Some(variable)).unwrap_err();
+    assert_eq!(
+        told("name=ann, home.stret=x, days=mo?hours=x tu?hour=4 ?hours=1"),
+        [
+            "SPOOLWAY_PERSON[1].home.stret: there is no such setting; did you mean `street`?",
+            "SPOOLWAY_PERSON[1].days[1].hours: `x` cannot be used; use a whole number from 0 to 65535",
+            "SPOOLWAY_PERSON[1].days[2].hour: there is no such setting; did you mean `hours`?",
+            "SPOOLWAY_PERSON[1].days[3].day: `` cannot be used; use a text that is not empty",
+        ]
+    );
+    assert_eq!(
+        told("name=ann, days=mo?x"),
+        [
+            "SPOOLWAY_PERSON[1].days: it cannot be read; write it as value?key=value&key=value, with spaces between several"
+        ]
+    );
+    assert_eq!(
+        told("name=ann, home=x, home.street=y"),
+        ["SPOOLWAY_PERSON: it cannot be read; write it as key=value, key=value; key=value"]
+    );
+    assert_eq!(
+        told("name=ann, home=x"),
+        ["SPOOLWAY_PERSON[1].home: it is not a table; write `[SPOOLWAY_PERSON[1].home]` above its keys"]
+    );
+}
+
 #[test]
 fn the_environment_wins() {
     let read = read_sample("[retry]\nlifetime = \"2m\"", &[("SPOOLWAY_RETRY_LIFETIME", "1m")]).unwrap();

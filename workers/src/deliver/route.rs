@@ -31,8 +31,36 @@ pub enum Route {
 
 /// A text that is not a route.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("`{0}` is not a route: use mx, smtp://host:port, inbox or discard")]
-pub struct RouteError(String);
+pub enum RouteError {
+    /// It is none, or not in a form that says all of it.
+    #[error("`{0}` is not a route: use mx, smtp://host:port, inbox or discard")]
+    Unreadable(String),
+    /// It names smart hosts that the configuration does not have.
+    #[error("there is no smart host `{name}`: {}", known.as_deref().map_or("the configuration names none".to_owned(), |known| format!("use {known}")))]
+    NoSmartHosts {
+        /// What it names.
+        name: String,
+        /// The routes by those that there are.
+        known: Option<String>,
+    },
+}
+
+impl Route {
+    /// The route that `text` is, where smart hosts may be named that are among `known`.
+    pub fn named(text: &str, known: &[Arc<SmartHosts>]) -> Result<Self, RouteError> {
+        let Some(name) = text.strip_prefix(SMART_HOSTS) else { return text.parse() };
+        let found = known.iter().find(|hosts| hosts.name == name);
+        found.map(|hosts| Self::SmartHosts(Arc::clone(hosts))).ok_or_else(|| {
+            let routes: Vec<String> =
+                known.iter().map(|hosts| format!("{SMART_HOSTS}{}", hosts.name)).collect();
+            let known = (!routes.is_empty()).then(|| routes.join(" or "));
+            RouteError::NoSmartHosts { name: name.escape_debug().to_string(), known }
+        })
+    }
+}
+
+/// What a route by smart hosts begins with, before their name.
+const SMART_HOSTS: &str = "smart_host:";
 
 impl FromStr for Route {
     type Err = RouteError;
@@ -42,7 +70,7 @@ impl FromStr for Route {
             "mx" => Ok(Self::Mx),
             "inbox" => Ok(Self::Inbox),
             "discard" => Ok(Self::Discard),
-            _ => smart_host(text).ok_or_else(|| RouteError(text.to_owned())),
+            _ => smart_host(text).ok_or_else(|| RouteError::Unreadable(text.to_owned())),
         }
     }
 }
@@ -63,7 +91,7 @@ impl fmt::Display for Route {
             Self::Mx => f.write_str("mx"),
             Self::SmartHost { host, port } if host.contains(':') => write!(f, "smtp://[{host}]:{port}"),
             Self::SmartHost { host, port } => write!(f, "smtp://{host}:{port}"),
-            Self::SmartHosts(hosts) => write!(f, "smart_host:{}", hosts.name),
+            Self::SmartHosts(hosts) => write!(f, "{SMART_HOSTS}{}", hosts.name),
             Self::Inbox => f.write_str("inbox"),
             Self::Discard => f.write_str("discard"),
         }
@@ -148,6 +176,23 @@ mod tests {
             let rule = routes.find(&domain.parse().unwrap());
             assert_eq!((rule.pattern, rule.route.to_string().as_str()), (pattern, route), "{domain}");
         }
+    }
+
+    #[test]
+    fn smart_hosts_are_found_by_their_names_and_those_that_there_are_are_told() {
+        let known = ["relay", "spare"].map(|name| {
+            Arc::new(SmartHosts { name: name.to_owned(), ..SmartHosts::only("smtp.example.net", 587) })
+        });
+        let route = Route::named("smart_host:spare", &known).unwrap();
+        assert_eq!(route, Route::SmartHosts(Arc::clone(&known[1])));
+        assert_eq!(Route::named("mx", &known), Ok(Route::Mx));
+        let told = |text: &str, known: &[Arc<SmartHosts>]| Route::named(text, known).unwrap_err().to_string();
+        assert_eq!(
+            told("smart_host:x", &known),
+            "there is no smart host `x`: use smart_host:relay or smart_host:spare"
+        );
+        assert_eq!(told("smart_host:x", &[]), "there is no smart host `x`: the configuration names none");
+        assert!(told("smtp:x", &known).starts_with("`smtp:x` is not a route"));
     }
 
     #[test]

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use admission::{Admission, PutOff};
 pub use explain::{ExplainedMeasure, ExplainedNumber, Explanation};
-pub use live::LiveRules;
+pub use live::{LiveRules, OwnRules};
 pub use patience::Patience;
 pub use place::Place;
 pub use rules::{Action, Automation, Limit, Numbers, Origin, Pattern, Rule as ShapingRule, Rules};

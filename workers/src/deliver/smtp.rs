@@ -20,6 +20,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub(super) use auth::Secrecy;
+pub use auth::check_secret_file;
 pub(super) use content::{Packs, ends_early, unreadable};
 use dial::Dialer;
 pub(super) use session::Session;

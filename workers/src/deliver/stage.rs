@@ -26,7 +26,7 @@ use self::shaped::Sites;
 use self::withheld::{Parts, Withheld};
 use super::permits::Permits;
 use super::shaping::Shaper;
-use super::{RetrySettings, Route, Routes, Suppressions, Transport, Tried};
+use super::{RetrySettings, Route, Routes, SmartHosts, Suppressions, Transport, Tried};
 use crate::limits::{CONNECTIONS_MAX, FAILED_PAUSE, HELD_PAUSE, LEASE, ORDERED_PAUSE, RECORDS_MAX, RETAIN};
 use crate::orders::Orders;
 use crate::{Stage, Verdict};
@@ -42,6 +42,8 @@ pub struct DeliverSettings {
     pub lease: Duration,
     /// How mail leaves.
     pub routes: Routes,
+    /// The smart hosts that an order may name.
+    pub smart_hosts: Vec<Arc<SmartHosts>>,
     /// When deferred mail is tried again.
     pub retry: RetrySettings,
     /// How long what is settled is remembered. A job that a queue delivers again after that is done again.
@@ -58,6 +60,7 @@ impl Default for DeliverSettings {
             holder: "deliver".to_owned(),
             lease: LEASE,
             routes: Routes::new(Route::Inbox),
+            smart_hosts: Vec::new(),
             retry: RetrySettings::default(),
             retain: RETAIN,
             connections: CONNECTIONS_MAX,
@@ -154,7 +157,7 @@ impl Deliver {
         let run = &*run;
         let work = async {
             let (tried_to, tried) = mpsc::channel(RECORDS_MAX);
-            let routes = ordered::routes(&deliveries);
+            let routes = ordered::routes(&deliveries, &self.settings.smart_hosts);
             let (groups, loads) = Groups::new(&self.settings.routes, &routes, deliveries);
             let sending = async {
                 ordered::settle(settled_here, &*self.ports.clock, &tried_to).await;

@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::{FakeCounters, FakeDeliveries, FakeDirectory, FakeQueue, FakeSpool, FakeTransport, Gate, drive};
 use crate::deliver::shaping::{LiveRules, Rules, Shaper, ShaperPorts};
 use crate::deliver::{
-    Deliver, DeliverPorts, DeliverSettings, Route, Routes, SuppressionSettings, Suppressions,
+    Deliver, DeliverPorts, DeliverSettings, Route, Routes, SmartHost, SmartHostTls, SmartHosts,
+    SuppressionSettings, Suppressions,
 };
 use crate::orders::apply;
 use crate::sweep::{Sweep, SweepPorts, SweepSettings};
@@ -80,7 +81,8 @@ impl World {
         let mut routes = Routes::new(Route::Mx);
         routes.add("*.smart.example", "smtp://relay.example:25".parse().unwrap()).unwrap();
         let hostname = "edge.example".to_owned();
-        let settings = DeliverSettings { hostname, routes, connections, ..Default::default() };
+        let smart_hosts = vec![Arc::new(relay())];
+        let settings = DeliverSettings { hostname, routes, smart_hosts, connections, ..Default::default() };
         // no two workers draw the same numbers
         let seed = 0x9e37_79b9_7f4a_7c15 ^ self.workers.fetch_add(2, Ordering::Relaxed);
         let ports = DeliverPorts {
@@ -241,6 +243,18 @@ fn pack() -> PackId {
 fn key(domain: &str) -> DeliveryKey {
     let message = MessageId { pack: pack(), n: 0 };
     DeliveryKey { message, domain: domain.parse::<Domain>().unwrap(), part: 0 }
+}
+
+/// The smart hosts `relay`, which an order may name.
+fn relay() -> SmartHosts {
+    let host = SmartHost { host: "relay.example".to_owned(), port: 587, weight: 1 };
+    SmartHosts {
+        name: "relay".to_owned(),
+        hosts: vec![host],
+        tls: SmartHostTls::Verify,
+        implicit_tls: false,
+        login: None,
+    }
 }
 
 /// A first attempt at `names` of `domain`, by `ann@sender.example`.

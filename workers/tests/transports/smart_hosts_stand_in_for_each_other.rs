@@ -1,6 +1,8 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use workers::deliver::{Outcome, Route, SmartHost, SmartHostTls, SmartHosts, Transport as _};
+use workers::deliver::{
+    ObserveTls, Observer, Outcome, Route, SmartHost, SmartHostTls, SmartHosts, TlsObservation, Transport as _,
+};
 
 use crate::server::{Act, Server};
 use crate::world::{World, outcome, outcomes, rule};
@@ -34,6 +36,28 @@ async fn the_others_take_what_one_fails_to() {
     assert!(outcomes(&tried).iter().all(|each| each[0].0 == Outcome::Delivered));
     assert_eq!(tried[0].attempt.route, "smart_host:relay");
     assert_eq!((server.seen().contents.len(), failing.seen().connections), (2, 1));
+}
+
+#[derive(Default)]
+struct Observed(Mutex<Vec<TlsObservation>>);
+
+impl ObserveTls for Observed {
+    fn observe(&self, observation: TlsObservation) {
+        self.0.lock().unwrap().push(observation);
+    }
+}
+
+#[tokio::test]
+async fn what_comes_of_tls_with_one_is_not_told_of_the_recipients_domain() {
+    let server = Server::start(NONE, |_| None).await;
+    let (mut world, observed) = (World::new(0), Arc::<Observed>::default());
+    world.settings.observer = Observer(observed.clone());
+    let Route::SmartHosts(relay) = route(&[(server.port(), 1)]) else { panic!() };
+    let relay = SmartHosts { tls: SmartHostTls::May, ..SmartHosts::clone(&relay) };
+    let message = world.message("one\r\n", &["a@example.org"]);
+    let tried = world.attempt(&Route::SmartHosts(Arc::new(relay)), vec![message]).await;
+    assert_eq!(outcomes(&tried)[0][0].0, Outcome::Delivered);
+    assert!(observed.0.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -99,3 +99,49 @@ fn sources_have_addresses_and_tenants_of_their_own() {
         assert!(told.iter().any(|told| told.starts_with(part)), "{part}: {told:#?}");
     }
 }
+
+fn by_variables(variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    match read("hostname = \"mx.example.com\"", variables, Reader::Edge) {
+        Ok(read) => Ok(read.value),
+        Err(mistakes) => Err(mistakes.iter().map(ToString::to_string).collect()),
+    }
+}
+
+#[test]
+fn smart_hosts_and_sources_can_be_said_in_variables() {
+    let text = settings(
+        "[routes]\n\"*\" = \"smart_host:relay\"\n[[smart_host]]\nname = \"relay\"\ntls = \"require\"\n\
+         hosts = [{ host = \"smtp.example.net\", port = 25 }, { host = \"2001:db8::1\", weight = 0 }]\n\
+         auth = { mechanism = \"plain\", name = \"edge\", secret = \"secretsmanager:arn:aws:s\", unverified = true }\n\
+         [[smart_host]]\nname = \"spare\"\nhosts = [{ host = \"192.0.2.1\" }]\n\
+         [[source]]\nname = \"bulk\"\naddresses = [\"192.0.2.25\", \"2001:db8::25\"]\ntenants = [\"a\", \"b\"]",
+    );
+    let hosts = "name=relay, tls=require, hosts=smtp.example.net?port=25 2001:db8::1?weight=0, \
+                 auth.mechanism=plain, auth.name=edge, auth.secret=secretsmanager:arn:aws:s, auth.unverified=true; \
+                 name=spare, hosts=192.0.2.1";
+    let said = by_variables(&[
+        ("SPOOLWAY_ROUTES", "*=smart_host:relay"),
+        ("SPOOLWAY_SMART_HOST", hosts),
+        ("SPOOLWAY_SOURCE", "name=bulk, addresses=192.0.2.25 2001:db8::25, tenants=a b"),
+    ]);
+    assert!(text.is_ok());
+    assert_eq!(said, text);
+}
+
+#[test]
+fn a_mistake_in_such_a_variable_is_told_where_it_is() {
+    let hosts = "name=relay, hosts=smtp.example.net?prot=25 smtp.example.net:587, auth.user=edge; name=two";
+    assert_eq!(
+        by_variables(&[("SPOOLWAY_SMART_HOST", hosts), ("SPOOLWAY_ROUTES", "*=smart_host:one")]).unwrap_err(),
+        [
+            "SPOOLWAY_SMART_HOST[1].hosts[1].prot: there is no such setting; the keys here are host, port, weight",
+            "SPOOLWAY_SMART_HOST[1].hosts[2].host: `smtp.example.net:587` cannot be used; \
+             use a name such as smtp.example.net, or an address",
+            "SPOOLWAY_SMART_HOST[1].auth.user: there is no such setting; \
+             the keys here are mechanism, name, secret, unverified",
+            "SPOOLWAY_SMART_HOST[2].hosts: there is none; use [{ host = \"smtp.example.net\" }]",
+            "SPOOLWAY_ROUTES: there is no smart host `one`; use the name of a [[smart_host]]",
+        ]
+    );
+}

@@ -254,7 +254,8 @@ impl DestinationTls<'_> {
         self.policies.tls.connector(policy).await
     }
 
-    /// Tells of a session with `target`, from the address `sending`.
+    /// Tells of a session with `target`, from the address `sending`. One with a smart host is no matter of the recipients' domain, whose
+    /// owner would get a report of somebody else's servers (RFC 8460 §1).
     pub(crate) fn observe(
         &self,
         target: &Target,
@@ -262,6 +263,9 @@ impl DestinationTls<'_> {
         result: Result<(), ResultType>,
         sending: Option<IpAddr>,
     ) {
+        if matches!(self.hop, NextHop::SmartHost(_)) {
+            return;
+        }
         self.policies.observer.observe(TlsObservation {
             policy_domain: self.domain.clone(),
             policy,

@@ -12,6 +12,18 @@ use tokio_util::sync::CancellationToken;
 use super::rules::Rules;
 use crate::limits::shaping::{RULES_EVERY, RULES_OCTETS_MAX};
 
+/// Where an operator's own rules are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum OwnRules {
+    /// There are none.
+    #[default]
+    None,
+    /// In a TOML file, which may change.
+    File(PathBuf),
+    /// They are this TOML text, for who has no file.
+    Text(String),
+}
+
 /// Rules that may change while they are in use.
 pub struct LiveRules {
     file: Option<PathBuf>,
@@ -22,9 +34,16 @@ pub struct LiveRules {
 }
 
 impl LiveRules {
-    /// The built-in rules, and those of `file`; or every mistake in it.
-    pub fn load(file: Option<PathBuf>) -> Result<Self, Vec<Mistake>> {
-        let text = file.as_deref().map(read).transpose()?;
+    /// The built-in rules, and an operator's `own`; or every mistake in those.
+    pub fn load(own: OwnRules) -> Result<Self, Vec<Mistake>> {
+        let (file, text) = match own {
+            OwnRules::None => (None, None),
+            OwnRules::File(file) => {
+                let text = read(&file)?;
+                (Some(file), Some(text))
+            }
+            OwnRules::Text(text) => (None, Some(text)),
+        };
         let rules = Rules::read(text.as_deref())?;
         Ok(Self { file, rules: RwLock::new(Arc::new(rules)), seen: Mutex::new(text), asked: Notify::new() })
     }

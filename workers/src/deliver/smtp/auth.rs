@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use shared::port::SecretText;
 
 pub(crate) use secrecy::Secrecy;
+pub use secrecy::check_secret_file;
 
 use self::scram::Scram;
 use super::Way;

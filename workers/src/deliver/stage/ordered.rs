@@ -1,12 +1,14 @@
 //! Orders of operators, before an attempt: what is held is left alone, what is to be returned is, and what has a route goes by it.
 
+use std::sync::Arc;
+
 use shared::job::Delivery;
 use shared::mail::{Recipient, Reply, Timestamp};
 use shared::port::{Attempt, Clock, DeliveryState, Ordered, PortResult, Standing, Untried};
 use tokio::sync::mpsc::Sender;
 
 use super::super::backoff::persist;
-use super::super::{Hop, Meaning, Outcome, RecipientOutcome, Route, Tried};
+use super::super::{Hop, Meaning, Outcome, RecipientOutcome, Route, SmartHosts, Tried};
 use super::Deliver;
 use crate::limits::{LAST_TRY_MARGIN, PORT_TRIES, RETRY_GRACE};
 use crate::orders::Given;
@@ -137,17 +139,16 @@ pub(super) async fn settle(settled: Vec<SettledHere>, clock: &dyn Clock, tried: 
     }
 }
 
-/// The routes that orders have given `deliveries`, by what they are written as.
-pub(super) fn routes(deliveries: &[Delivery]) -> Vec<(String, Route)> {
+/// The routes that orders have given `deliveries`, by what they are written as; a smart host is one of these.
+pub(super) fn routes(deliveries: &[Delivery], smart_hosts: &[Arc<SmartHosts>]) -> Vec<(String, Route)> {
     let mut routes: Vec<(String, Route)> = Vec::new();
     for (key, text) in deliveries.iter().filter_map(|one| Some((&one.key, one.route.as_ref()?))) {
         if routes.iter().any(|(known, _)| known == text) {
             continue;
         }
-        match text.parse() {
+        match Route::named(text, smart_hosts) {
             Ok(route) => routes.push((text.clone(), route)),
             Err(error) => {
-                let error: super::super::RouteError = error;
                 tracing::error!(message_id = %key.message, %error, "the route of an order is not gone by");
             }
         }

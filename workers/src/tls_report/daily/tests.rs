@@ -10,11 +10,15 @@ use serde_json::{Value, json};
 use shared::job::{Job, PrepareJob};
 use shared::mail::ReversePath;
 use shared::pack::PackReader;
-use shared::testkit::{ManualClock, SeededIds, TempStores, ZoneResolver};
+use shared::testkit::{ManualClock, SeededIds, TempStores, ZoneResolver, eventually};
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::deliver::{ObserveTls as _, PolicyFound, ResultType, TlsObservation};
+use crate::sweep::{Sweep, SweepPorts, SweepSettings};
 use crate::tls_report::{PostError, TlsTally};
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 const ZONE: &str = r#"
     _smtp._tls.both.example TXT "v=TLSRPTv1; rua=mailto:tls@both.example,https://both.example/tls"
@@ -35,12 +39,18 @@ struct World {
 #[derive(Default)]
 struct FakePost {
     fails: std::sync::atomic::AtomicBool,
+    /// How many wait for an answer that never comes; `None` where they get one.
+    silent: Mutex<Option<usize>>,
     taken: Mutex<Vec<(String, Bytes)>>,
 }
 
 #[async_trait]
 impl Post for FakePost {
     async fn post(&self, to: &Uri, gzipped: Bytes) -> Result<(), PostError> {
+        let waits = self.silent.lock().unwrap().as_mut().map(|waiting| *waiting += 1);
+        if waits.is_some() {
+            return std::future::pending().await;
+        }
         if self.fails.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(PostError::Late);
         }
@@ -298,4 +308,35 @@ async fn counts_that_cannot_be_written_are_written_later() {
     tally.flush().await;
     let counts = world.stores.stores.tallies.read(&book(world.clock.now()), None, 10).await.unwrap();
     assert_eq!(counts.iter().map(|count| count.n).collect::<Vec<_>>(), [2]);
+}
+
+#[tokio::test]
+async fn a_sweep_does_not_wait_for_a_server_that_takes_no_report() {
+    let world = World::new().await;
+    world.saw("both.example", &sts(), None);
+    world.tally.flush().await;
+    world.to_the_next_day();
+    *world.post.silent.lock().unwrap() = Some(0);
+    let (stores, clock) = (world.stores.stores.clone(), Arc::clone(&world.clock));
+    let ports = SweepPorts {
+        spool: stores.spool,
+        outbound: stores.outbound,
+        deliveries: stores.deliveries,
+        directory: stores.directory,
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+    };
+    let [reports, _] = world.reports;
+    let sweep =
+        Sweep::new(SweepSettings { packs: None, ..SweepSettings::default() }, ports).reporting(reports);
+    let stop = CancellationToken::new();
+    let drain = stop.clone();
+    let running = tokio::spawn(async move { sweep.run(drain).await });
+    let posting = || async { (*world.post.silent.lock().unwrap() == Some(1)).then_some(()) };
+    eventually("a report is being posted", MINUTE, posting).await;
+    for _ in 0..2 {
+        eventually("the sweep waits for its next turn", MINUTE, || async { clock.next_waking() }).await;
+        clock.advance_to_next();
+    }
+    stop.cancel();
+    running.await.unwrap();
 }

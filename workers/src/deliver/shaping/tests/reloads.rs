@@ -20,7 +20,7 @@ async fn a_changed_file_is_read_again_and_a_broken_one_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("shaping.toml");
     write(&file, "1");
-    let rules = Arc::new(LiveRules::load(Some(file.clone())).unwrap());
+    let rules = Arc::new(LiveRules::load(OwnRules::File(file.clone())).unwrap());
     assert_eq!(connections(&rules), 1);
     let (clock, stop) = (Arc::new(ManualClock::default()), CancellationToken::new());
     let watch = tokio::spawn({
@@ -49,9 +49,18 @@ async fn a_changed_file_is_read_again_and_a_broken_one_changes_nothing() {
 #[test]
 fn a_file_that_is_wrong_at_the_start_is_a_list_of_mistakes() {
     let folder = tempfile::tempdir().unwrap();
-    let gone = LiveRules::load(Some(folder.path().join("none.toml"))).err().unwrap();
+    let gone = LiveRules::load(OwnRules::File(folder.path().join("none.toml"))).err().unwrap();
     assert!(gone[0].wrong.starts_with("it cannot be read"), "{gone:?}");
     let file = folder.path().join("shaping.toml");
     std::fs::write(&file, "[[rule]]\nname = \"a\"\nconnections = 0\nrecipients = 0").unwrap();
-    assert!(LiveRules::load(Some(file)).err().unwrap().len() >= 2);
+    assert!(LiveRules::load(OwnRules::File(file)).err().unwrap().len() >= 2);
+}
+
+#[test]
+fn rules_may_be_a_text_of_the_settings() {
+    let text = "[[rule]]\nname = \"mine\"\nsite = \"a.example\"\nconnections = 3".to_owned();
+    assert_eq!(connections(&LiveRules::load(OwnRules::Text(text)).unwrap()), 3);
+    assert_eq!(connections(&LiveRules::load(OwnRules::None).unwrap()), 20);
+    let wrong = "[[rule]]\nname = \"a\"\nconnections = 0\nrecipients = 0".to_owned();
+    assert!(LiveRules::load(OwnRules::Text(wrong)).err().unwrap().len() >= 2);
 }

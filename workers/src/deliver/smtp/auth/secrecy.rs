@@ -39,11 +39,7 @@ impl Secrecy {
                 Err(error) => return Err(format!("the secret {name} cannot be read: {}", error.chain())),
             },
         };
-        // a text editor's line end is no part of it
-        let secret = SecretText::new(secret.as_str().trim_end_matches(['\r', '\n']));
-        if secret.as_str().is_empty() || secret.as_str().contains(['\0', '\r', '\n', '\x01']) {
-            return Err("the secret is empty or of more than one line".to_owned());
-        }
+        let secret = one_line(&secret).ok_or("the secret is empty or of more than one line")?;
         self.lock().insert(source.clone(), (now, secret.clone()));
         Ok(secret)
     }
@@ -51,6 +47,21 @@ impl Secrecy {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SecretSource, (Timestamp, SecretText)>> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Tells why the secret in a file cannot be used, without any of it.
+pub async fn check_secret_file(path: &Path) -> Result<(), String> {
+    match one_line(&of_file(path).await?) {
+        Some(_) => Ok(()),
+        None => Err(format!("{} is empty or has more than one line", path.display())),
+    }
+}
+
+/// The secret in a text, whose line end is a text editor's and no part of it.
+fn one_line(text: &SecretText) -> Option<SecretText> {
+    let secret = text.as_str().trim_end_matches(['\r', '\n']);
+    let usable = !secret.is_empty() && !secret.contains(['\0', '\r', '\n', '\x01']);
+    usable.then(|| SecretText::new(secret))
 }
 
 async fn of_file(path: &Path) -> Result<SecretText, String> {

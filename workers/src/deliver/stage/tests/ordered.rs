@@ -183,6 +183,24 @@ async fn a_route_that_was_ordered_is_gone_by_from_the_next_attempt_on() {
 }
 
 #[tokio::test]
+async fn an_order_may_name_smart_hosts_and_one_for_unknown_ones_is_not_gone_by() {
+    let world = World::new();
+    for (domain, name) in [("a.example", "relay"), ("b.example", "gone")] {
+        world.give(Hand::Reroute { route: format!("smart_host:{name}") }, to(domain)).await;
+    }
+    for domain in ["a.example", "b.example"] {
+        assert_eq!(world.run_job(vec![delivery(domain, &["ok"])], false).await, Verdict::Done);
+    }
+    let calls: Vec<String> =
+        world.transport.calls.lock().unwrap().iter().map(|(route, _)| route.clone()).collect();
+    assert_eq!(calls, ["smart_host:relay", "mx"]);
+    assert_eq!(
+        (world.statuses("a.example"), world.statuses("b.example")),
+        (vec![Delivered], vec![Delivered])
+    );
+}
+
+#[tokio::test]
 async fn a_retry_is_made_at_once_and_only_once() {
     let world = World::new();
     assert_eq!(world.run_job(vec![delivery("a.example", &["flaky"])], false).await, Verdict::Done);
