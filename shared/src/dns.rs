@@ -3,6 +3,7 @@
 //! It validates DNSSEC itself, from a trust anchor of its own (RFC 4033 §2, a validating stub resolver): what a server says of its
 //! own validation (the AD bit) is somebody's word over a network, and some servers do not validate at all.
 
+mod alias;
 mod answer;
 mod validation;
 
@@ -15,10 +16,11 @@ use hickory_resolver::net::NetError;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use thiserror::Error;
 
+use alias::Links;
 use validation::Resolvers;
 pub use validation::Validation;
 
-use crate::limits::dns::{ANSWER_TIMEOUT, ANSWERS_KEPT, RETRIES};
+use crate::limits::dns::{ANSWER_TIMEOUT, ANSWERS_KEPT, CNAMES_MAX, RETRIES};
 use crate::port::{MxHost, ResolveError, Resolved, Resolver, Tlsa};
 
 /// Which servers to ask, and how.
@@ -89,8 +91,37 @@ impl Dns {
             return Err(ResolveError::NoSuchName { secure: false });
         };
         name.set_fqdn(true);
+        let mut links = Links::default();
+        for _ in 0..=CNAMES_MAX {
+            let found = self.ask(&name, kind, &pick).await;
+            let own = answer::text(&name);
+            let why = match found {
+                // hickory takes a denial behind an alias for bogus, or does not look at the proof of the alias; it is asked for each
+                // link by itself, and validates each
+                Err(ResolveError::Bogus(why)) => why,
+                Ok(empty) if empty.secure && empty.records.is_empty() && empty.name != own => {
+                    "the alias cannot be had".to_owned()
+                }
+                found => return links.lead_to(found),
+            };
+            let alias = self.ask(&name, RecordType::CNAME, |data| match data {
+                RData::CNAME(target) => Some(target.0.clone()),
+                _ => None,
+            });
+            match alias.await {
+                Ok(alias) if !alias.records.is_empty() => {
+                    links.add(&alias);
+                    name.clone_from(&alias.records[0]);
+                }
+                Ok(_) | Err(_) => return Err(ResolveError::Bogus(why)),
+            }
+        }
+        Err(ResolveError::Temporary(format!("there are more than {CNAMES_MAX} CNAMEs")))
+    }
+
+    async fn ask<T>(&self, name: &Name, kind: RecordType, pick: impl Fn(&RData) -> Option<T>) -> Resolved<T> {
         let (resolver, validates) = self.resolvers.choose().await;
-        answer::read(&name, resolver.lookup(name.clone(), kind).await, validates, pick)
+        answer::read(name, resolver.lookup(name.clone(), kind).await, validates, pick)
     }
 }
 

@@ -13,6 +13,8 @@ const ZONE: &str = "
     mx     A     192.0.2.1
     alias  CNAME mx
     out    CNAME mx.plain.test.
+    twice  CNAME alias
+    nowhere CNAME no.good.test.
     _25._tcp.mx TLSA 3 1 1 00ff
 ";
 const PLAIN: &str = "
@@ -92,6 +94,24 @@ async fn a_chain_of_aliases_is_secure_only_where_each_link_is() {
             "{name}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_alias_of_a_name_without_such_records_has_none() {
+    let server = dns().await;
+    let dns = server.resolver();
+    for (name, leads_to, secure) in [
+        ("alias.good.test", "mx.good.test", true),
+        ("twice.good.test", "mx.good.test", true),
+        ("out.good.test", "mx.plain.test", false),
+        ("in.plain.test", "mx.good.test", false),
+    ] {
+        let answer = dns.aaaa(name).await.unwrap();
+        let told = (answer.name.as_str(), answer.records.len(), answer.secure);
+        assert_eq!(told, (leads_to, 0, secure), "{name}");
+    }
+    let nowhere = dns.mx("nowhere.good.test").await;
+    assert_eq!(nowhere, Err(ResolveError::NoSuchName { secure: true }));
 }
 
 #[tokio::test]
