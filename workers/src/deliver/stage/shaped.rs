@@ -168,7 +168,7 @@ impl Deliver {
     }
 
     /// Sends those turns that are soon. What is not sent is found by its due time.
-    async fn send_turns(&self, turns: Vec<(Timestamp, Vec<Delivery>)>, now: Timestamp) {
+    pub(super) async fn send_turns(&self, turns: Vec<(Timestamp, Vec<Delivery>)>, now: Timestamp) {
         let mut jobs = Vec::new();
         for (at, deliveries) in turns.into_iter().filter(|(at, _)| is_short(*at, now)) {
             // to the next second, as SQS counts
