@@ -22,6 +22,7 @@ mod every_log_line_of_a_message_names_it;
 mod held_mail_can_be_taken_back;
 mod hostile_remotes_get_the_right_outcome;
 mod hostile_scripts_come_to_what_they_say;
+mod kills_throttling_and_partitions_lose_nothing;
 mod mail_from_anybody_is_taken_for_those_who_are_there;
 mod mistakes_of_a_configuration_are_reported_at_once;
 mod mx_routes_go_where_the_dns_says;
