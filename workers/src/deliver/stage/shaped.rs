@@ -86,6 +86,9 @@ impl Deliver {
                 continue;
             }
             let mut connection = connection;
+            if let Some(other) = connection.as_ref().and_then(|slot| slot.displaces(site)) {
+                self.transport.part(other, source.as_deref()).await;
+            }
             let attempt = self.attempt(run, group, go, tried);
             match &mut connection {
                 Some(slot) => tokio::select! {
@@ -95,7 +98,8 @@ impl Deliver {
                 },
                 None => attempt.await,
             }
-            shaper.leave(&place, connection).await;
+            let kept = self.transport.kept(site, source.as_deref());
+            shaper.leave(&place, connection, &kept).await;
         }
         recorded
     }
