@@ -2,12 +2,11 @@
 //! than its rules say; it throttles and breaks off now and then, says nothing for a while, and is gone for a while. What got 250 arrives; twice only
 //! what was in doubt when a connection broke; and at no time has the site more connections than its limit.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use harness::{
-    Act, Dns, Edge, Load, LoadOf, Script, Setup, Sink, Step, Sunk, Zone, eventually_within, loopback,
-    numbered_message,
+    Act, Dns, Edge, Load, LoadOf, Script, Setup, Sink, Step, Zone, by_number, eventually_within, loopback,
+    numbered_message, second_copies,
 };
 use shared::port::Ids as _;
 use shared::testkit::SeededIds;
@@ -87,7 +86,12 @@ fn killed_throttled_and_partitioned_it_loses_nothing_and_keeps_to_the_limits_of_
         accepted.keys().all(|number| arrived.contains_key(number)).then_some(arrived)
     });
     eventually_within(Duration::from_secs(30), "nothing is left to be done", || is_idle(&edge).then_some(()));
-    let twice = copies_are_explained(&arrived, &breaks);
+    for (number, copies) in &arrived {
+        let original = numbered_message(*number, (LOAD.octets)(*number));
+        assert!(copies.iter().all(|copy| copy.data.ends_with(&original)), "message {number} was changed");
+    }
+    let twice = second_copies(&arrived, &breaks, BREAK_TAKES_AT_MOST);
+    assert!(twice <= breaks.len() * CONNECTIONS * IN_DOUBT, "{twice} second copies");
     shaping_was_at_work(&edge, &sink, arrived.len());
     println!(
         "{} accepted, {twice} second copies, {KILLS} kills, {} connections, {} at a time",
@@ -115,37 +119,12 @@ fn shaped(sink: &Sink) -> (Setup, Dns, TempDir) {
     (setup, dns, folder)
 }
 
-fn by_number(sunk: Vec<Sunk>) -> HashMap<u64, Vec<Sunk>> {
-    let mut by_number: HashMap<u64, Vec<Sunk>> = HashMap::new();
-    for message in sunk {
-        let number = message.number();
-        assert!(message.data.ends_with(&numbered_message(number, 2_000)), "message {number} was changed");
-        by_number.entry(number).or_default().push(message);
-    }
-    by_number
-}
-
 /// Whether no job waits and no delivery is unsettled.
 fn is_idle(edge: &Edge) -> bool {
     let told = edge.json(&["queue"]);
     let queues = &told["queues"];
     let empty = |name: &str| queues[name]["ready"] == 0 && queues[name]["in_flight"] == 0;
     empty("inbound") && empty("outbound") && told["destinations"].as_array().is_some_and(Vec::is_empty)
-}
-
-/// A second copy is there only where a connection broke between the two, and of few messages each time. How many there are.
-fn copies_are_explained(arrived: &HashMap<u64, Vec<Sunk>>, breaks: &[Instant]) -> usize {
-    let pairs: Vec<&[Sunk]> = arrived.values().flat_map(|copies| copies.windows(2)).collect();
-    for pair in &pairs {
-        let near = |at: Instant, broke: Instant| at.max(broke) - at.min(broke) < BREAK_TAKES_AT_MOST;
-        assert!(
-            breaks.iter().any(|broke| near(pair[0].at, *broke) && *broke < pair[1].at),
-            "a second copy that nothing explains: {:?}",
-            pair[0].commands
-        );
-    }
-    assert!(pairs.len() <= breaks.len() * CONNECTIONS * IN_DOUBT, "{} second copies", pairs.len());
-    pairs.len()
 }
 
 fn shaping_was_at_work(edge: &Edge, sink: &Sink, messages: usize) {

@@ -1,10 +1,11 @@
 //! Twenty SIGKILLs at random instants under load: what got 250 arrives, byte for byte. A message may arrive twice only where
 //! a kill fell between the remote's 250 and its record.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use harness::{Edge, Load, LoadOf, Setup, Sink, Sunk, eventually_within, numbered_message};
+use harness::{
+    Edge, Load, LoadOf, Setup, Sink, by_number, eventually_within, numbered_message, second_copies,
+};
 
 const KILLS: usize = 20;
 /// Every tenth message is over 256 KiB, and so streamed.
@@ -14,7 +15,7 @@ const LOAD: LoadOf = LoadOf {
     octets: |number| if number.is_multiple_of(10) { 300_000 } else { 2_000 },
     to: |_| "user@example.org".to_owned(),
 };
-/// How long after the remote's 250 a record may still be on its way to the disk.
+/// How long after the remote's 250 a record may still be on its way to the disk, or the sink be reading what the dead process wrote.
 const RECORD_TAKES_AT_MOST: Duration = Duration::from_secs(2);
 
 #[test]
@@ -45,31 +46,12 @@ fn killed_twenty_times_under_load_it_loses_nothing_it_said_250_to() {
             "message {number} was changed"
         );
     }
-    let twice: Vec<_> = arrived.values().filter(|copies| copies.len() > 1).collect();
-    println!(
-        "{} accepted, {} arrived, {} of them twice, {KILLS} kills",
-        accepted.len(),
-        arrived.len(),
-        twice.len()
-    );
-    for copies in twice {
-        // the sink may read what the dead process had written a moment after the kill
-        let near = |at: Instant, kill: Instant| at.max(kill) - at.min(kill) < RECORD_TAKES_AT_MOST;
-        let between = |pair: &[Sunk]| kills.iter().any(|kill| near(pair[0].at, *kill) && *kill < pair[1].at);
-        assert!(copies.windows(2).all(between), "a second copy that no kill explains");
-    }
+    let twice = second_copies(&arrived, &kills, RECORD_TAKES_AT_MOST);
+    println!("{} accepted, {} arrived, {twice} second copies, {KILLS} kills", accepted.len(), arrived.len());
 }
 
 /// Up to 400 ms, from the clock's last digits: the instants are to differ from run to run.
 fn random_pause() -> Duration {
     let nanos = std::time::UNIX_EPOCH.elapsed().expect("it is after 1970").subsec_nanos();
     Duration::from_millis(u64::from(nanos / 1000 % 400))
-}
-
-fn by_number(sunk: Vec<Sunk>) -> HashMap<u64, Vec<Sunk>> {
-    let mut by_number: HashMap<u64, Vec<Sunk>> = HashMap::new();
-    for message in sunk {
-        by_number.entry(message.number()).or_default().push(message);
-    }
-    by_number
 }

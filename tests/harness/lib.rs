@@ -7,6 +7,7 @@
 mod address;
 mod client;
 mod cloud;
+mod copies;
 mod dns;
 mod edge;
 mod feed;
@@ -24,6 +25,7 @@ mod wait;
 pub use address::loopback;
 pub use client::Client;
 pub use cloud::{CloudEdge, bootstrap, infra};
+pub use copies::{by_number, second_copies};
 pub use dns::{Dns, Zone};
 pub use edge::{Edge, Setup, program};
 pub use feed::{feed, succeeded};
