@@ -8,6 +8,7 @@ mod a_domain_is_added_before_the_edge_ever_ran;
 mod a_draining_edge_finishes_what_it_began;
 mod a_health_answer_tells_whether_stores_can_be_written;
 mod a_large_message_is_streamed;
+mod a_message_to_a_thousand_reaches_each_once;
 mod a_provider_that_throttles_delays_no_other;
 mod a_real_server_gets_many_messages_a_connection;
 mod a_refused_recipient_bounces_and_the_others_are_delivered;
