@@ -51,7 +51,7 @@ fn copies(sink: &Sink) -> HashMap<u64, usize> {
     copies
 }
 
-fn signal(pid: u32, signal: &str) {
+pub(crate) fn signal(pid: u32, signal: &str) {
     let sent = Command::new("kill").args([signal, &pid.to_string()]).status().unwrap();
     assert!(sent.success(), "{signal} to {pid}");
 }
@@ -133,7 +133,7 @@ fn a_queue_that_refuses_for_a_while_is_answered_with_451_and_no_250() {
 }
 
 /// The processes of a stage's functions on this emulator.
-fn functions(edge: &CloudEdge, stage: &str) -> Vec<u32> {
+pub(crate) fn functions(edge: &CloudEdge, stage: &str) -> Vec<u32> {
     let endpoint = format!("AWS_ENDPOINT_URL={}", edge.emulator().endpoint().unwrap());
     let handler = format!("_HANDLER={stage}");
     let processes = std::fs::read_dir("/proc").unwrap().flatten();

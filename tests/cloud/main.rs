@@ -8,6 +8,7 @@ mod an_operators_hands_reach_the_functions;
 mod each_message_is_delivered_once;
 mod each_role_may_do_what_its_stage_does;
 mod faults_lose_nothing;
+mod kills_throttling_and_partitions_lose_nothing;
 mod mail_leaves_by_a_smart_host_with_a_secret;
 mod the_templates_keep_their_promises;
 mod what_is_deferred_comes_back;

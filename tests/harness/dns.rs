@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,7 @@ use hickory_proto::rr::{Name, RData, Record};
 /// All that a name server knows. A name that is not in it does not exist.
 #[derive(Debug, Clone, Default)]
 pub struct Zone {
-    records: Vec<(Name, RData)>,
+    records: HashMap<Name, Vec<RData>>,
     broken: Vec<Name>,
 }
 
@@ -17,7 +18,7 @@ impl Zone {
     /// Mail for `domain` goes to `host`; `.` is a null MX.
     #[must_use]
     pub fn mx(mut self, domain: &str, preference: u16, host: &str) -> Self {
-        self.records.push((name(domain), RData::MX(MX::new(preference, name(host)))));
+        self.records.entry(name(domain)).or_default().push(RData::MX(MX::new(preference, name(host))));
         self
     }
 
@@ -28,7 +29,7 @@ impl Zone {
             IpAddr::V4(ip) => RData::A(A(ip)),
             IpAddr::V6(ip) => RData::AAAA(AAAA(ip)),
         };
-        self.records.push((name(host), data));
+        self.records.entry(name(host)).or_default().push(data);
         self
     }
 
@@ -42,16 +43,14 @@ impl Zone {
     fn answer(&self, question: &Message) -> Option<Message> {
         let query = question.queries.first()?.clone();
         let mut answer = Message::new(question.metadata.id, MessageType::Response, OpCode::Query);
-        let known = |known: &&(Name, RData)| known.0 == *query.name();
+        let known = self.records.get(query.name());
         if self.broken.contains(query.name()) {
             answer.metadata.response_code = ResponseCode::ServFail;
-        } else if !self.records.iter().any(|record| known(&record)) {
+        } else if known.is_none() {
             answer.metadata.response_code = ResponseCode::NXDomain;
         }
-        for (name, data) in self.records.iter().filter(known) {
-            if data.record_type() == query.query_type() {
-                answer.add_answer(Record::from_rdata(name.clone(), 60, data.clone()));
-            }
+        for data in known.into_iter().flatten().filter(|data| data.record_type() == query.query_type()) {
+            answer.add_answer(Record::from_rdata(query.name().clone(), 60, data.clone()));
         }
         answer.add_query(query);
         Some(answer)

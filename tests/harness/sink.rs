@@ -1,13 +1,16 @@
 //! A receiving server that does what its script says.
 
+mod content;
+mod partition;
 mod script;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use partition::{Partition, established};
 pub use script::{Act, Script, Step};
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -27,6 +30,27 @@ pub struct Sunk {
     pub at: Instant,
     /// Whether it came over TLS.
     pub tls: bool,
+    /// Whether more was here already when MAIL was read.
+    pub pipelined: bool,
+    /// Whether it came by BDAT.
+    pub chunked: bool,
+}
+
+impl Default for Sunk {
+    fn default() -> Self {
+        let (from, to, commands, data) = (String::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { from, to, commands, data, at: Instant::now(), tls: false, pipelined: false, chunked: false }
+    }
+}
+
+impl Sunk {
+    /// The number of a [`numbered_message`](super::numbered_message).
+    #[track_caller]
+    pub fn number(&self) -> u64 {
+        let head = String::from_utf8_lossy(&self.data[..self.data.len().min(16 * 1024)]);
+        let number = head.split_once("X-Number: ").and_then(|(_, rest)| rest.lines().next()?.parse().ok());
+        number.expect("every message has its number")
+    }
 }
 
 struct Shared {
@@ -34,7 +58,8 @@ struct Shared {
     sunk: Mutex<Vec<Sunk>>,
     acted: Vec<AtomicUsize>,
     connections: AtomicUsize,
-    closed: AtomicBool,
+    connections_most: AtomicUsize,
+    partition: Partition,
 }
 
 /// A server on its own loopback address; it goes when it is dropped.
@@ -63,25 +88,15 @@ impl Sink {
         let listener = TcpListener::bind(address).expect("a loopback address can be bound");
         let address = listener.local_addr().expect("a bound socket has an address");
         let acted = script.acts.iter().map(|_| AtomicUsize::new(0)).collect();
-        let sunk = Mutex::default();
         let shared = Arc::new(Shared {
             script,
-            sunk,
+            sunk: Mutex::default(),
             acted,
             connections: AtomicUsize::new(0),
-            closed: AtomicBool::new(false),
+            connections_most: AtomicUsize::new(0),
+            partition: Partition::default(),
         });
-        let accepting = shared.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                if accepting.closed.load(Ordering::SeqCst) {
-                    return;
-                }
-                accepting.connections.fetch_add(1, Ordering::SeqCst);
-                let shared = accepting.clone();
-                std::thread::spawn(move || Session::new(shared, stream).run());
-            }
-        });
+        shared.clone().serve(listener);
         Self { address, shared }
     }
 
@@ -110,6 +125,37 @@ impl Sink {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
+    /// The most connections that there were at a time, of those that no client had closed; counted where the script says so.
+    pub fn connections_most(&self) -> usize {
+        assert!(self.shared.script.counted, "the script of this sink counts nothing");
+        self.shared.connections_most.load(Ordering::SeqCst)
+    }
+
+    /// From now on nothing is read or answered, on whatever connection, until [`thaw`](Self::thaw).
+    pub fn freeze(&self) {
+        self.shared.partition.freeze();
+    }
+
+    /// Goes on where it was frozen.
+    pub fn thaw(&self) {
+        self.shared.partition.thaw();
+    }
+
+    /// Breaks every connection and refuses new ones, until [`mend`](Self::mend).
+    pub fn cut(&self) {
+        self.shared.partition.close();
+        // who waits for a connection learns of it by one
+        let _ = TcpStream::connect(self.address);
+        super::eventually("the sink refuses connections", || TcpStream::connect(self.address).err());
+    }
+
+    /// Listens again after a cut.
+    pub fn mend(&self) {
+        let listener = super::eventually("the address is free", || TcpListener::bind(self.address).ok());
+        self.shared.partition.open();
+        self.shared.clone().serve(listener);
+    }
+
     /// How often an act that takes place a number of times has come up so far.
     pub fn acted(&self) -> usize {
         self.shared.acted.iter().map(|acted| acted.load(Ordering::SeqCst)).sum()
@@ -126,8 +172,29 @@ impl Sink {
 
 impl Drop for Sink {
     fn drop(&mut self) {
-        self.shared.closed.store(true, Ordering::SeqCst);
+        self.shared.partition.thaw();
+        self.shared.partition.close();
         let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Shared {
+    /// Takes connections, each in a thread of its own, until the sink is closed.
+    fn serve(self: Arc<Self>, listener: TcpListener) {
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if self.partition.is_closed() {
+                    return;
+                }
+                self.connections.fetch_add(1, Ordering::SeqCst);
+                if self.script.counted {
+                    let open = stream.local_addr().map_or(0, established);
+                    self.connections_most.fetch_max(open, Ordering::SeqCst);
+                }
+                let shared = self.clone();
+                std::thread::spawn(move || Session::new(shared, stream).run());
+            }
+        });
     }
 }
 
@@ -138,6 +205,7 @@ struct Session {
     shared: Arc<Shared>,
     wire: BufReader<Box<dyn Wire>>,
     socket: TcpStream,
+    peer: Option<SocketAddr>,
     tls: bool,
 }
 
@@ -146,18 +214,20 @@ impl Session {
         stream.set_nodelay(true).expect("a socket takes its options");
         stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket takes its options");
         let socket = stream.try_clone().expect("a socket can be cloned");
-        Self { shared, wire: BufReader::new(Box::new(stream)), socket, tls: false }
+        let peer = shared.partition.enter(&socket);
+        Self { shared, wire: BufReader::new(Box::new(stream)), socket, peer, tls: false }
     }
 
     fn run(mut self) {
         let _ = self.dialogue();
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        self.shared.partition.leave(self.peer);
     }
 
     fn act(&self, step: Step) -> Option<Act> {
         let acts = self.shared.script.acts.iter().zip(&self.shared.acted);
         for ((at, times, act), acted) in acts {
-            if *at == step && times.is_none_or(|times| acted.fetch_add(1, Ordering::SeqCst) < times) {
+            if *at == step && times.have_come(acted) {
                 return Some(act.clone());
             }
         }
@@ -173,6 +243,9 @@ impl Session {
         match act {
             Act::Say(line) => {
                 self.say(&line)?;
+                if line.starts_with("421") {
+                    return self.part();
+                }
                 Some(line.starts_with(['2', '3']))
             }
             Act::Drop => None,
@@ -190,19 +263,28 @@ impl Session {
         }
     }
 
+    /// Closes, as is due behind 421 (RFC 5321 §3.8). What has come unread must not reset the connection before the reply is read.
+    fn part<T>(&mut self) -> Option<T> {
+        let _ = self.socket.shutdown(std::net::Shutdown::Write);
+        let _ = self.wire.read_to_end(&mut Vec::new());
+        None
+    }
+
     fn say(&mut self, line: &str) -> Option<()> {
+        self.shared.partition.wait();
         self.wire.get_mut().write_all(format!("{line}\r\n").as_bytes()).ok()
     }
 
     fn line(&mut self) -> Option<Vec<u8>> {
         let mut line = Vec::new();
         let read = self.wire.read_until(b'\n', &mut line).ok()?;
+        self.shared.partition.wait();
         (read > 0 && line.ends_with(b"\r\n")).then_some(line)
     }
 
     fn dialogue(&mut self) -> Option<()> {
         self.play(Step::Greeting, "220 sink.example ESMTP")?;
-        let (mut from, mut to, mut commands) = (String::new(), Vec::new(), Vec::new());
+        let mut envelope = Sunk::default();
         loop {
             let line = String::from_utf8_lossy(&self.line()?).trim_end().to_owned();
             let verb = line.split(' ').next().unwrap_or("").to_ascii_uppercase();
@@ -220,25 +302,28 @@ impl Session {
                     }
                 }
                 "MAIL" => {
+                    let pipelined = !self.wire.buffer().is_empty();
                     if self.play(Step::Mail, "250 2.1.0 ok")? {
-                        (from, to) = (path(&line), Vec::new());
-                        commands = vec![line];
+                        envelope =
+                            Sunk { from: path(&line), commands: vec![line], pipelined, ..Sunk::default() };
                     }
                 }
+                "RCPT" if envelope.commands.is_empty() => self.say("503 5.5.1 no sender")?,
                 "RCPT" => {
                     if self.play(Step::Rcpt, "250 2.1.5 ok")? {
-                        to.push(path(&line));
-                        commands.push(line);
+                        envelope.to.push(path(&line));
+                        envelope.commands.push(line);
                     }
                 }
-                "DATA" if to.is_empty() => self.say("503 5.5.1 no recipients")?,
+                "DATA" if envelope.to.is_empty() => self.say("503 5.5.1 no recipients")?,
                 "DATA" => {
                     if self.play(Step::Data, "354 go on")? {
-                        self.content(&from, std::mem::take(&mut to), std::mem::take(&mut commands))?;
+                        self.content(std::mem::take(&mut envelope))?;
                     }
                 }
+                "BDAT" => self.chunk(&line, &mut envelope)?,
                 "RSET" => {
-                    to.clear();
+                    envelope = Sunk::default();
                     self.say("250 2.0.0 ok")?;
                 }
                 "QUIT" => {
@@ -262,50 +347,6 @@ impl Session {
         let last = lines.len() - 1;
         lines[last].replace_range(3..4, " ");
         lines.join("\r\n")
-    }
-
-    fn content(&mut self, from: &str, to: Vec<String>, commands: Vec<String>) -> Option<()> {
-        let mut data = Vec::new();
-        loop {
-            let line = self.line()?;
-            if line == b".\r\n" {
-                break;
-            }
-            data.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
-        }
-        let sunk = Sunk { from: from.to_owned(), to, commands, data, at: Instant::now(), tls: self.tls };
-        match self.act(Step::Dot) {
-            None => {
-                self.keep(sunk);
-                self.say("250 2.0.0 taken")
-            }
-            Some(Act::Say(line)) => {
-                if line.starts_with('2') {
-                    self.keep(sunk);
-                }
-                self.say(&line)
-            }
-            Some(Act::Drop) => {
-                self.keep(sunk);
-                None
-            }
-            Some(Act::Drip(pause)) => {
-                self.keep(sunk);
-                for octet in b"250 2.0.0 taken\r\n" {
-                    self.wire.get_mut().write_all(&[*octet]).ok()?;
-                    std::thread::sleep(pause);
-                }
-                Some(())
-            }
-            Some(Act::Hang) => {
-                let _ = self.wire.read_to_end(&mut Vec::new());
-                None
-            }
-        }
-    }
-
-    fn keep(&self, sunk: Sunk) {
-        self.shared.sunk.lock().expect("no test panics while it holds the lock").push(sunk);
     }
 
     fn start_tls(&mut self) -> Option<()> {

@@ -45,6 +45,7 @@ pub(super) fn poll(settings: &Settings, stores: &Stores, resolver: &Arc<dyn Reso
         let poll = async {
             poller.run(drain).await;
             kept.close_kept().await;
+            shaper.rest().await;
             drained.cancel();
         };
         let count = async {

@@ -48,16 +48,17 @@ fn deliver(settings: &Settings, stores: &Stores) -> Outcome<Batches> {
         .shaped_by(Arc::clone(&shaper));
     let (worker, deliver) = (deliver::deliver_ports(settings, stores), deliver::deliver_settings(settings)?);
     let in_front = deliver::bounces(settings, stores, &worker);
-    let kept = transports.clone();
+    let (kept, places) = (transports.clone(), Arc::clone(&shaper));
     let batches = Batches::new(ports(&stores.outbound, stores), move |ending| {
         let transport = in_front(Arc::new(transports.clone().cut_by(ending.cut.clone())));
         let stage = Deliver::new(deliver.clone(), worker.clone(), transport);
         Arc::new(stage.shaped_by(Arc::clone(&shaper)).drained_by(ending.drain.clone()))
     });
     Ok(batches.resting_by(move || {
-        let (kept, tally) = (kept.clone(), tally.clone());
+        let (kept, places, tally) = (kept.clone(), Arc::clone(&places), tally.clone());
         Box::pin(async move {
             kept.close_kept().await;
+            places.rest().await;
             if let Some(tally) = tally {
                 tally.flush().await;
             }

@@ -1,5 +1,6 @@
 //! What a sink does, and when.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Where in the dialogue an act takes place.
@@ -39,23 +40,57 @@ pub enum Act {
 /// Acts by step; what is not named goes well.
 #[derive(Debug, Clone, Default)]
 pub struct Script {
-    pub(super) acts: Vec<(Step, Option<usize>, Act)>,
+    pub(super) acts: Vec<(Step, Times, Act)>,
     pub(super) keywords: Option<Vec<&'static str>>,
     pub(super) tls: bool,
+    pub(super) counted: bool,
+}
+
+/// How often an act takes place.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Times {
+    Always,
+    First(usize),
+    Each(usize),
+}
+
+impl Times {
+    /// Whether it takes place this time, which is counted in `come` unless it always does.
+    pub(super) fn have_come(self, come: &AtomicUsize) -> bool {
+        match self {
+            Self::Always => true,
+            Self::First(times) => come.fetch_add(1, Ordering::SeqCst) < times,
+            Self::Each(nth) => (come.fetch_add(1, Ordering::SeqCst) + 1).is_multiple_of(nth),
+        }
+    }
 }
 
 impl Script {
     /// Acts so whenever `step` comes.
     #[must_use]
     pub fn on(mut self, step: Step, act: Act) -> Self {
-        self.acts.push((step, None, act));
+        self.acts.push((step, Times::Always, act));
         self
     }
 
     /// Acts so the first `times` times that `step` comes, on whatever connection.
     #[must_use]
     pub fn first(mut self, times: usize, step: Step, act: Act) -> Self {
-        self.acts.push((step, Some(times), act));
+        self.acts.push((step, Times::First(times), act));
+        self
+    }
+
+    /// Acts so each `nth` time that `step` comes, on whatever connection.
+    #[must_use]
+    pub fn each(mut self, nth: usize, step: Step, act: Act) -> Self {
+        self.acts.push((step, Times::Each(nth), act));
+        self
+    }
+
+    /// Counts the connections that are open at a time; for an address of IPv4.
+    #[must_use]
+    pub fn counting(mut self) -> Self {
+        self.counted = true;
         self
     }
 

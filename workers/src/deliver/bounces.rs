@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use shared::job::Delivery;
-use shared::mail::{Domain, Reply, TenantId};
+use shared::mail::{Domain, Reply, TenantId, Timestamp};
 use shared::port::{Clock, Deliveries, Queue, Spool};
 use shared::return_path::{ReturnPath, ReturnPaths};
 use tokio::sync::mpsc;
@@ -108,6 +108,14 @@ impl Transport for Bounces {
 
     fn source(&self, tenant: &TenantId) -> Option<Arc<Source>> {
         self.inner.source(tenant)
+    }
+
+    fn kept(&self, site: &Site, source: Option<&Source>) -> Vec<Timestamp> {
+        self.inner.kept(site, source)
+    }
+
+    async fn part(&self, site: &Site, source: Option<&Source>) {
+        self.inner.part(site, source).await;
     }
 
     async fn attempt(&self, rule: Rule<'_>, deliveries: Vec<Delivery>, tried: &mpsc::Sender<Tried>) {

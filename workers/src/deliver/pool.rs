@@ -26,6 +26,12 @@ pub(super) struct Key {
     pub(super) source: Option<String>,
 }
 
+impl Key {
+    fn is_of(&self, site: &Site, source: Option<&str>) -> bool {
+        self.site == *site && self.source.as_deref() == source
+    }
+}
+
 /// The sessions of a process that wait.
 pub(super) struct Pool {
     limits: ClientLimits,
@@ -125,6 +131,26 @@ impl Pool {
         if !std::mem::replace(&mut state.tended, true) {
             let (pool, clock) = (Arc::downgrade(self), Arc::clone(&self.clock));
             tokio::spawn(tend(pool, clock));
+        }
+    }
+
+    /// Until when each of the sessions is kept that there are with `site` from `source`.
+    pub(super) fn kept_until(&self, site: &Site, source: Option<&str>) -> Vec<Timestamp> {
+        let state = self.lock();
+        let kept = state.kept.iter().filter(|kept| kept.key.is_of(site, source));
+        kept.map(|kept| kept.since + self.limits.keep).collect()
+    }
+
+    /// Takes leave of the one of them that has waited longest, and returns when that is done.
+    pub(super) async fn part_with_one(&self, site: &Site, source: Option<&str>) {
+        let oldest = {
+            let mut state = self.lock();
+            let at = state.kept.iter().position(|kept| kept.key.is_of(site, source));
+            at.and_then(|at| state.kept.remove(at))
+        };
+        if let Some(kept) = oldest {
+            count("displaced");
+            kept.session.leave().await;
         }
     }
 

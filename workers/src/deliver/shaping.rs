@@ -161,11 +161,17 @@ impl Shaper {
         self.rules.watch(self.clock.as_ref(), stop).await;
     }
 
-    /// Gives the place of a connection back, after it was in use.
-    pub async fn leave(&self, place: &Place<'_>, connection: Option<Slot>) {
+    /// Gives the place of a connection back, after it was in use. `kept` tells until when each connection is kept that waits here for
+    /// the next message to `place`: each of them holds its place.
+    pub async fn leave(&self, place: &Place<'_>, connection: Option<Slot>, kept: &[Timestamp]) {
         let Some(slot) = connection else { return };
         self.note_pace(&self.shape(place, None).key, slot.age());
-        slot.give_back().await;
+        slot.leave(place.site, kept).await;
+    }
+
+    /// Gives back the places of connections that were kept, once all of these are closed.
+    pub async fn rest(&self) {
+        self.slots.give_all_back().await;
     }
 
     fn note_pace(&self, key: &str, used: Duration) {

@@ -39,6 +39,8 @@ use super::{SmartHosts, Source, TransportSettings};
 pub(super) struct Way<'a> {
     pub(super) settings: &'a Arc<TransportSettings>,
     pub(super) pool: &'a Arc<Pool>,
+    /// Whether connections to the site are counted.
+    pub(super) is_bounded: bool,
     /// How sure to be of each host.
     pub(super) tls: &'a DestinationTls<'a>,
     pub(super) secrecy: &'a Secrecy,
@@ -161,6 +163,10 @@ impl Way<'_> {
         if let Some(mut session) = self.kept(key, targets.hosts()).await {
             session.wake(self, &desk.cut);
             return Some(session);
+        }
+        if self.is_bounded {
+            // one that is kept and will not do has the place of the one that is to be opened
+            self.pool.part_with_one(&key.site, key.source.as_deref()).await;
         }
         let limits = &self.settings.limits;
         let dialer = Dialer {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use shared::job::Delivery;
-use shared::mail::{Domain, TenantId};
+use shared::mail::{Domain, TenantId, Timestamp};
 use tokio::sync::mpsc::Sender;
 
 use super::{Rule, Site, Source, Tried};
@@ -22,6 +22,17 @@ pub trait Transport: Send + Sync {
     fn source(&self, tenant: &TenantId) -> Option<Arc<Source>> {
         let _ = tenant;
         None
+    }
+
+    /// Until when each of the connections is kept that wait for the next message to `site` from `source`.
+    fn kept(&self, site: &Site, source: Option<&Source>) -> Vec<Timestamp> {
+        let _ = (site, source);
+        Vec::new()
+    }
+
+    /// Closes the one of them that has waited longest; returns once it is closed.
+    async fn part(&self, site: &Site, source: Option<&Source>) {
+        let _ = (site, source);
     }
 
     /// Makes one attempt at each of `deliveries`, one after the other, and hands each to `tried` exactly once, as

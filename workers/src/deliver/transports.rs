@@ -19,7 +19,7 @@ use super::outcome::Failure;
 use super::pending::{Pending, Reporter};
 use super::policy::{NextHop, ObserveTls, TlsOverrides, TlsPolicies, Unobserved, Wish};
 use super::pool::Pool;
-use super::shaping::{Applied, Place, Shaper};
+use super::shaping::{Applied, Place, Shape, Shaper};
 use super::smtp::{self, Desk, Packs, Secrecy, Way};
 use super::{ClientLimits, Outcome, Route, Rule, Site, SmartHosts, Source, Sources, Transport, Tried};
 
@@ -169,6 +169,14 @@ impl Transport for Transports {
         self.settings.sources.of(tenant).cloned()
     }
 
+    fn kept(&self, site: &Site, source: Option<&Source>) -> Vec<Timestamp> {
+        self.pool.kept_until(site, source.map(|source| source.name.as_str()))
+    }
+
+    async fn part(&self, site: &Site, source: Option<&Source>) {
+        self.pool.part_with_one(site, source.map(|source| source.name.as_str())).await;
+    }
+
     async fn attempt(&self, rule: Rule<'_>, deliveries: Vec<Delivery>, tried: &mpsc::Sender<Tried>) {
         let Some(domain) = deliveries.first().map(|delivery| delivery.key.domain.clone()) else { return };
         let clock = self.ports.clock.as_ref();
@@ -214,18 +222,17 @@ fn wish(delivery: &Delivery) -> Wish {
 }
 
 impl Transports {
-    /// The settings, with the bounds that shaping has for the site.
-    fn shaped_settings(&self, place: &Place<'_>) -> Cow<'_, Arc<TransportSettings>> {
-        let Some(shaper) = &self.shaper else { return Cow::Borrowed(&self.settings) };
-        let shape = shaper.shape(place, None);
-        let narrower = |own: usize, applied: Option<Applied<u32>>| {
-            let applied = applied.and_then(|applied| usize::try_from(applied.value).ok());
+    /// The settings, with the bounds that `shape` has for the site.
+    fn shaped_settings(&self, shape: Option<&Shape>) -> Cow<'_, Arc<TransportSettings>> {
+        let Some(shape) = shape else { return Cow::Borrowed(&self.settings) };
+        let narrower = |own: usize, applied: &Option<Applied<u32>>| {
+            let applied = applied.as_ref().and_then(|applied| usize::try_from(applied.value).ok());
             applied.map_or(own, |applied| own.min(applied))
         };
         let own = &self.settings.limits;
         let limits = ClientLimits {
-            messages_per_connection: narrower(own.messages_per_connection, shape.messages_per_connection),
-            recipients_per_transaction: narrower(own.recipients_per_transaction, shape.recipients),
+            messages_per_connection: narrower(own.messages_per_connection, &shape.messages_per_connection),
+            recipients_per_transaction: narrower(own.recipients_per_transaction, &shape.recipients),
             ..own.clone()
         };
         if limits == *own {
@@ -280,10 +287,13 @@ impl Transports {
             Some(relay) => NextHop::SmartHost(relay),
             None => NextHop::Mx { authentic: targets.are_authentic() },
         };
-        let settings = self.shaped_settings(&Place { domain, site: targets.site(), source });
+        let place = Place { domain, site: targets.site(), source };
+        let shape = self.shaper.as_ref().map(|shaper| shaper.shape(&place, None));
+        let settings = self.shaped_settings(shape.as_ref());
         let way = Way {
             settings: &settings,
             pool: &self.pool,
+            is_bounded: shape.is_some_and(|shape| shape.connections.is_some()),
             tls: &self.tls.of(domain, hop, wish),
             secrecy: &self.secrecy,
             ids: &*self.ports.ids,

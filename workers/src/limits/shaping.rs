@@ -48,6 +48,9 @@ pub const SLOT_PROBES_MAX: u32 = 8;
 /// How often a place is asked for again while one is waited for.
 pub const SLOT_PAUSE: Duration = Duration::from_millis(500);
 
+/// How long the place of a connection that is no longer kept is held still: so long it may take to say QUIT and hear the answer.
+pub const SLOT_GRACE: Duration = Duration::from_secs(2);
+
 /// Shortest time for which mail goes back to the queue.
 pub const POSTPONE_MIN: Duration = Duration::from_secs(2);
 /// What goes back for one reason comes back spread over this time at most; longer, it would be late where there is room again.

@@ -225,6 +225,24 @@ async fn before_a_process_rests_every_connection_is_closed_with_quit() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_kept_is_told_of_and_can_be_made_to_leave() {
+    let server = Server::start(CHUNKING, |_| None).await;
+    let world = keeping(0, LONG);
+    let message = world.message("one\r\n", &["a@example.org"]);
+    let transports = world.transports().await;
+    let route = smart_host(server.port());
+    let site = transports.site(rule(&route), &"example.org".parse().unwrap()).await.unwrap();
+    assert!(transports.kept(&site, None).is_empty());
+    assert!(all_delivered(&send(&transports, &route, vec![message]).await));
+    assert_eq!(transports.kept(&site, None).len(), 1);
+    let other = workers::deliver::Site::of_hosts(["mx.example.org"]);
+    transports.part(&other, None).await;
+    assert_eq!((transports.kept(&site, None).len(), count(&server.seen(), "QUIT")), (1, 0));
+    transports.part(&site, None).await;
+    assert_eq!((transports.kept(&site, None).len(), count(&server.seen(), "QUIT")), (0, 1));
+}
+
+#[tokio::test]
 async fn no_more_are_kept_than_the_limits_say() {
     let servers = [
         Server::start(NONE, |_| None).await,

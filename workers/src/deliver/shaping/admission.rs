@@ -10,7 +10,7 @@ use shared::port::Window;
 
 use super::rates::Short;
 use super::shape::window;
-use super::{Applied, Patience, Place, Reason, Shape, Shaper, Slot, Wait};
+use super::{Applied, Patience, Place, Reason, Shape, Shaper, Site, Slot, Wait};
 use crate::limits::shaping::{POSTPONE_SPACE, SLOT_PAUSE};
 
 /// What is to become of a group of deliveries now. Each of them is in one of the three.
@@ -168,7 +168,7 @@ impl Shaper {
         if let Some(wait) = wait.filter(|_| go.is_empty()) {
             return Err((Held::Until(wait), later));
         }
-        let connection = match self.take_connection(shape, factor).await {
+        let connection = match self.take_connection(place.site, shape, factor).await {
             Ok(connection) => connection,
             Err(held) => {
                 self.give_messages_back(place, &site, factor, &go).await;
@@ -217,11 +217,11 @@ impl Shaper {
     }
 
     /// Takes the place of a connection, and a token to open it.
-    async fn take_connection(&self, shape: &Shape, factor: f64) -> Result<Option<Slot>, Held> {
+    async fn take_connection(&self, site: &Site, shape: &Shape, factor: f64) -> Result<Option<Slot>, Held> {
         let mut slot = None;
         if let Some(Applied { value, rule }) = &shape.connections {
             let limit = share_of(*value, factor);
-            slot = self.slots.take(&shape.key, limit).await;
+            slot = self.slots.take(&shape.key, limit, site).await;
             if slot.is_none() {
                 let now = self.clock.now();
                 return Err(Held::ForAPlace(Wait {

@@ -1,6 +1,11 @@
 //! Connections at a time, over all workers: each has a place at its site, which is a claim with a lease. A worker that dies keeps its
 //! places until their leases end, and no longer. The limit is exceeded only by connections that were open when it fell, and by those of a
 //! worker that could not renew their leases in time, as when it was stopped for a minute: each of them is told in the log.
+//!
+//! A connection that is kept for the next message holds its place all the while: the place is spare then, and whoever takes it has
+//! the connection, too.
+
+mod spare;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,13 +14,22 @@ use shared::mail::Timestamp;
 use shared::port::{Claim, Clock, Deliveries, Ids};
 use tokio::sync::Notify;
 
+use self::spare::{Kept, Spare};
+use super::Site;
 use crate::limits::shaping::{SLOT_LEASE, SLOT_PAUSE, SLOT_PROBES_MAX};
 
 /// The places of this process.
 #[derive(Clone)]
 pub(super) struct Slots {
     ports: Arc<Ports>,
-    sites: Arc<Mutex<HashMap<String, Local>>>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    sites: HashMap<String, Local>,
+    /// Whether somebody sees to what is spare.
+    tended: bool,
 }
 
 struct Ports {
@@ -30,8 +44,8 @@ struct Ports {
 #[derive(Default)]
 struct Local {
     held: BTreeSet<u32>,
-    /// Places that were given back here, are claimed still, and nobody has yet; with the end of the lease.
-    spare: Vec<(u32, Timestamp)>,
+    /// Places that were given back here, are claimed still, and nobody has yet.
+    spare: Vec<Spare>,
     /// How many wait for one.
     waiting: usize,
     /// Until when no place is looked for: a moment ago there was none.
@@ -52,24 +66,37 @@ pub struct Slot {
     number: u32,
     leased_until: Timestamp,
     since: Timestamp,
+    /// The kept connection that came with it, until it is used.
+    kept: Option<Kept>,
     passed_on: bool,
+    /// Whether it is somebody else's by now: nobody may have it after this one.
+    lost: bool,
 }
 
 impl Slots {
     pub(super) fn new(deliveries: Arc<dyn Deliveries>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
         let holder = format!("shaper {:016x}", ids.random());
-        Self { ports: Arc::new(Ports { deliveries, clock, ids, holder }), sites: Arc::default() }
+        Self { ports: Arc::new(Ports { deliveries, clock, ids, holder }), state: Arc::default() }
     }
 
-    /// Takes one of `limit` places at the site that is counted under `key`; `None` where none was found.
-    pub(super) async fn take(&self, key: &str, limit: u32) -> Option<Slot> {
-        let Ports { deliveries, clock, ids, holder } = self.ports.as_ref();
-        if let Some(slot) = self.spare(key, limit) {
+    /// Takes one of `limit` places at the site that is counted under `key`, for a connection to `site`; `None` where none was found.
+    pub(super) async fn take(&self, key: &str, limit: u32, site: &Site) -> Option<Slot> {
+        let own = |spare: &Spare| spare.kept.as_ref().is_none_or(|kept| kept.site == *site);
+        if let Some(slot) = self.spare(key, limit, own) {
             return Some(slot);
         }
-        if self.is_full(key) {
-            return None;
+        if !self.is_full(key)
+            && let Some(slot) = self.claim_one(key, limit).await
+        {
+            return Some(slot);
         }
+        // one that is kept to another site of those that are counted together makes room
+        self.spare(key, limit, |_| true)
+    }
+
+    /// Claims a place that nobody has.
+    async fn claim_one(&self, key: &str, limit: u32) -> Option<Slot> {
+        let Ports { deliveries, clock, ids, holder } = self.ports.as_ref();
         let first = u32::try_from(ids.random() % u64::from(limit.max(1))).unwrap_or(0);
         let mut probes = 0;
         for step in 0..limit {
@@ -94,50 +121,39 @@ impl Slots {
             }
         }
         // one look serves all who wait
-        self.lock().entry(key.to_owned()).or_default().full_until = Some(clock.now() + SLOT_PAUSE);
+        self.lock().sites.entry(key.to_owned()).or_default().full_until = Some(clock.now() + SLOT_PAUSE);
         None
     }
 
     fn is_full(&self, key: &str) -> bool {
         let now = self.ports.clock.now();
-        let mut sites = self.lock();
-        let full = sites.get(key).and_then(|local| local.full_until).is_some_and(|until| now < until);
+        let mut state = self.lock();
+        let full = state.sites.get(key).and_then(|local| local.full_until).is_some_and(|until| now < until);
         if !full {
-            Self::forget_idle(&mut sites, key);
+            state.forget_idle(key);
         }
         full
     }
 
-    /// A place that this process has claimed and does not use.
-    fn spare(&self, key: &str, limit: u32) -> Option<Slot> {
-        let now = self.ports.clock.now();
-        let mut sites = self.lock();
-        let local = sites.get_mut(key)?;
-        let (number, leased_until) = local.spare.pop()?;
-        if number >= limit || leased_until <= now + SLOT_LEASE / 2 {
-            return None;
-        }
-        local.held.insert(number);
-        Some(self.slot(key, number, leased_until))
-    }
-
     /// Notes that this process is about to have the place; `None` where it has it already.
     fn hold(&self, key: &str, number: u32, leased_until: Timestamp) -> Option<Slot> {
-        let mut sites = self.lock();
-        let free = sites.entry(key.to_owned()).or_default().held.insert(number);
-        free.then(|| self.slot(key, number, leased_until))
+        let mut state = self.lock();
+        let local = state.sites.entry(key.to_owned()).or_default();
+        let free = local.spare.iter().all(|spare| spare.number != number) && local.held.insert(number);
+        free.then(|| self.slot(key, number, leased_until, None))
     }
 
-    fn slot(&self, key: &str, number: u32, leased_until: Timestamp) -> Slot {
+    fn slot(&self, key: &str, number: u32, leased_until: Timestamp, kept: Option<Kept>) -> Slot {
         let since = self.ports.clock.now();
-        Slot { slots: self.clone(), key: key.to_owned(), number, leased_until, since, passed_on: false }
+        let (slots, key) = (self.clone(), key.to_owned());
+        Slot { slots, key, number, leased_until, since, kept, passed_on: false, lost: false }
     }
 
     /// Returns when a place may have become free.
     pub(super) async fn wait(&self, key: &str) {
         let given_back = {
-            let mut sites = self.lock();
-            let local = sites.entry(key.to_owned()).or_default();
+            let mut state = self.lock();
+            let local = state.sites.entry(key.to_owned()).or_default();
             local.waiting += 1;
             Arc::clone(&local.given_back)
         };
@@ -148,13 +164,15 @@ impl Slots {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Local>> {
-        self.sites.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn forget_idle(sites: &mut HashMap<String, Local>, key: &str) {
-        if sites.get(key).is_some_and(Local::is_idle) {
-            sites.remove(key);
+impl State {
+    fn forget_idle(&mut self, key: &str) {
+        if self.sites.get(key).is_some_and(Local::is_idle) {
+            self.sites.remove(key);
         }
     }
 }
@@ -174,7 +192,7 @@ impl Slot {
                         site = self.key,
                         "the place of a connection was lost; one is open beyond the limit"
                     );
-                    self.leased_until = now + SLOT_LEASE;
+                    (self.leased_until, self.lost) = (now + SLOT_LEASE, true);
                 }
                 Err(cause) => {
                     tracing::warn!(
@@ -193,11 +211,29 @@ impl Slot {
         self.slots.ports.clock.now().since(self.since)
     }
 
-    /// Gives the place back: to somebody who waits in this process, or to all.
+    /// Gives a place back that was not used: with the connection that it came with, to somebody who waits in this process, or to all.
     pub async fn give_back(mut self) {
-        if self.pass_on() {
-            return;
+        let kept = self.kept.take();
+        if !self.lost && !self.lay_by(|_| kept) {
+            self.abandon().await;
         }
+    }
+
+    /// The same after it was used, where this process keeps connections to `site` until the times of `kept`. As many places as those
+    /// stay with it.
+    pub(super) async fn leave(mut self, site: &Site, kept: &[Timestamp]) {
+        let stays = |spare: &[Spare]| {
+            let places =
+                spare.iter().filter(|spare| spare.kept.as_ref().is_some_and(|kept| kept.site == *site));
+            let until = kept.iter().max().filter(|_| kept.len() > places.count())?;
+            Some(Kept { site: site.clone(), until: *until })
+        };
+        if !self.lost && !self.lay_by(stays) {
+            self.abandon().await;
+        }
+    }
+
+    async fn abandon(self) {
         let Ports { deliveries, holder, .. } = self.slots.ports.as_ref();
         if let Err(cause) = deliveries.abandon(&name(&self.key, self.number), holder).await {
             tracing::warn!(
@@ -208,19 +244,6 @@ impl Slot {
         }
         // only now may this process claim it anew: what was given up is not somebody else's claim
     }
-
-    /// Leaves the place, with its claim, to somebody who waits in this process; `false` where nobody does.
-    fn pass_on(&mut self) -> bool {
-        let mut sites = self.slots.lock();
-        let Some(local) = sites.get_mut(&self.key).filter(|local| local.waiting > local.spare.len()) else {
-            return false;
-        };
-        local.held.remove(&self.number);
-        local.spare.push((self.number, self.leased_until));
-        local.given_back.notify_one();
-        self.passed_on = true;
-        true
-    }
 }
 
 impl Drop for Slot {
@@ -228,12 +251,12 @@ impl Drop for Slot {
         if self.passed_on {
             return;
         }
-        let mut sites = self.slots.lock();
-        if let Some(local) = sites.get_mut(&self.key) {
+        let mut state = self.slots.lock();
+        if let Some(local) = state.sites.get_mut(&self.key) {
             local.held.remove(&self.number);
             local.full_until = None;
         }
-        Slots::forget_idle(&mut sites, &self.key);
+        state.forget_idle(&self.key);
     }
 }
 
@@ -245,11 +268,11 @@ struct Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let mut sites = self.slots.lock();
-        if let Some(local) = sites.get_mut(self.key) {
+        let mut state = self.slots.lock();
+        if let Some(local) = state.sites.get_mut(self.key) {
             local.waiting = local.waiting.saturating_sub(1);
         }
-        Slots::forget_idle(&mut sites, self.key);
+        state.forget_idle(self.key);
     }
 }
 

@@ -9,6 +9,7 @@ use super::*;
 
 mod admissions;
 mod backoffs;
+mod kept;
 mod precedence;
 mod readings;
 mod reloads;

@@ -11,7 +11,7 @@ use shared::port::{Claim, DeliveryState, PortResult};
 use super::super::backoff::persist;
 use super::ordered::{Course, SettledHere};
 use super::{Deliver, Run};
-use crate::limits::PORT_TRIES;
+use crate::limits::{PORT_TRIES, RETRY_GRACE};
 use crate::orders::{Given, Trait};
 
 /// What of a job is to be done.
@@ -79,14 +79,19 @@ impl Deliver {
             return Ok(());
         }
         let states = persist(&*self.ports.clock, PORT_TRIES, || self.ports.deliveries.settled(&keys)).await?;
-        let (mut done, mut left) = (Vec::new(), Vec::new());
+        let (mut done, mut left, mut turns) = (Vec::new(), Vec::new(), Vec::new());
         for (delivery, state) in std::mem::take(&mut todo.deliveries).into_iter().zip(states) {
             let claim = attempt_claim(&delivery);
             match left_of(delivery, state.as_ref()) {
                 Some(delivery) => left.push((delivery, state)),
-                None => done.push(claim),
+                None => {
+                    done.push(claim);
+                    turns.extend(state.as_ref().and_then(next_turn));
+                }
             }
         }
+        // whoever had this job before may have died between the write of what comes next and its job
+        self.send_turns(turns, self.ports.clock.now()).await;
         for course in self.courses(left, given).await? {
             match course {
                 Course::Try(delivery) => todo.deliveries.push(delivery),
@@ -181,6 +186,16 @@ impl Deliver {
             );
         }
     }
+}
+
+/// When what comes next for a delivery is tried, and with whom; `None` once it is settled.
+fn next_turn(state: &DeliveryState) -> Option<(Timestamp, Vec<Delivery>)> {
+    let next = state.pending.as_deref()?;
+    let at = match &state.waiting {
+        Some(waiting) => waiting.until,
+        None => state.due_at? - RETRY_GRACE,
+    };
+    Some((at, vec![next.clone()]))
 }
 
 /// What of `delivery` has no outcome yet by `state`: nothing if this attempt or a later one is on record, or if it was put off.

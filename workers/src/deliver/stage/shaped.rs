@@ -90,6 +90,9 @@ impl Deliver {
                 continue;
             }
             let mut connection = connection;
+            if let Some(other) = connection.as_ref().and_then(|slot| slot.displaces(site)) {
+                self.transport.part(other, source.as_deref()).await;
+            }
             let attempt = self.transport.attempt(group.rule, go, tried);
             match &mut connection {
                 Some(slot) => tokio::select! {
@@ -100,7 +103,8 @@ impl Deliver {
                 None => attempt.await,
             }
             drop(permit);
-            shaper.leave(&place, connection).await;
+            let kept = self.transport.kept(site, source.as_deref());
+            shaper.leave(&place, connection, &kept).await;
         }
         recorded
     }
@@ -173,7 +177,7 @@ impl Deliver {
     }
 
     /// Sends those turns that are soon. What is not sent is found by its due time.
-    async fn send_turns(&self, turns: Vec<(Timestamp, Vec<Delivery>)>, now: Timestamp) {
+    pub(super) async fn send_turns(&self, turns: Vec<(Timestamp, Vec<Delivery>)>, now: Timestamp) {
         let mut jobs = Vec::new();
         for (at, deliveries) in turns.into_iter().filter(|(at, _)| is_short(*at, now)) {
             // to the next second, as SQS counts

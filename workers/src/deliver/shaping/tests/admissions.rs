@@ -83,7 +83,7 @@ async fn connections_at_a_time_are_counted_over_all_workers() {
         connections.extend(connection);
     }
     assert_eq!(connections.len(), 3);
-    world.workers[0].leave(&to().place(), connections.pop()).await;
+    world.workers[0].leave(&to().place(), connections.pop(), &[]).await;
     world.clock.advance(SLOT_PAUSE);
     let (_, again, _) = admit(&world.workers[1], &to(), mail(1, "default")).await;
     assert!(again.is_some(), "what one worker gives back another one has");
@@ -133,10 +133,46 @@ async fn who_waits_gets_the_place_that_another_group_of_its_worker_gives_back() 
     });
     world.clock.until_asleep(1).await;
     let claims = world.faults.calls("claim");
-    worker.leave(&to().place(), connection).await;
+    worker.leave(&to().place(), connection, &[]).await;
     let admission = waiting.await.unwrap();
     assert!(admission.connection.is_some() && admission.go.len() == 1);
     assert_eq!((world.faults.calls("claim"), world.faults.calls("abandon")), (claims, 0), "at no cost");
+}
+
+#[tokio::test]
+async fn a_place_that_was_lost_is_passed_on_to_nobody() {
+    let world = World::new(2, "[[rule]]\nname = \"all\"\nconnections = 1").await;
+    let (one, two) = (Arc::clone(&world.workers[0]), &world.workers[1]);
+    let (_, slot, _) = admit(&one, &to(), mail(1, "default")).await;
+    let mut slot = slot.unwrap();
+    // its process is stopped, and somebody else takes the place
+    world.clock.advance(SLOT_LEASE * 2);
+    let (gone, _held, _) = admit(two, &to(), mail(1, "default")).await;
+    assert_eq!(gone, 1);
+    let claims = world.faults.calls("claim");
+    let learns = async {
+        while world.faults.calls("claim") == claims {
+            tokio::task::yield_now().await;
+        }
+        world.clock.until_asleep(1).await;
+    };
+    tokio::select! {
+        () = slot.keep() => {}
+        () = learns => {}
+    }
+    let waiting = tokio::spawn(async move {
+        let mut patience = one.patience();
+        let admission = one.admit(&to().place(), mail(1, "default"), &mut patience, FREE).await;
+        (one, admission)
+    });
+    world.clock.until_asleep(1).await;
+    world.workers[0].leave(&to().place(), Some(slot), &[]).await;
+    while !waiting.is_finished() {
+        world.clock.advance_to_next();
+        tokio::task::yield_now().await;
+    }
+    let (_one, admission) = waiting.await.unwrap();
+    assert_eq!((admission.go.len(), admission.put_off.len()), (0, 1));
 }
 
 #[tokio::test]
@@ -146,7 +182,7 @@ async fn new_connections_a_minute_are_counted_and_cost_no_place() {
     let worker = &world.workers[0];
     for _ in 0..2 {
         let (_, connection, _) = admit(worker, &to(), mail(1, "default")).await;
-        worker.leave(&to().place(), connection).await;
+        worker.leave(&to().place(), connection, &[]).await;
     }
     let (gone, connection, waits) = admit(worker, &to(), mail(3, "default")).await;
     assert_eq!((gone, connection.is_none()), (0, true));

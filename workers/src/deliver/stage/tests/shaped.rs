@@ -321,6 +321,7 @@ async fn a_job_that_comes_again_leaves_what_was_put_off_to_its_next_turn() {
         let begun = world.transport.begun.lock().unwrap().len();
         assert_eq!(world.run(&body).await, Verdict::Done);
         assert_eq!(world.transport.begun.lock().unwrap().len(), begun, "line {line}: its turn has passed");
+        assert!(world.outbound.len() > 0, "line {line}: the job of its next turn is there");
         world.run_to_the_end().await;
         assert_eq!(world.taken("ok@a.example"), 1, "line {line}");
     }
