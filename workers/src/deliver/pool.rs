@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use shared::mail::Timestamp;
 use shared::port::Clock;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::mx::Target;
@@ -41,6 +42,8 @@ pub(super) struct Pool {
     open: Arc<AtomicUsize>,
     /// Sessions that are taking leave.
     leaving: TaskTracker,
+    /// Whose they are, each with what is cancelled once it is closed.
+    going: Mutex<Vec<(Key, CancellationToken)>>,
 }
 
 #[derive(Default)]
@@ -69,7 +72,7 @@ impl Drop for Slot {
 impl Pool {
     pub(super) fn new(limits: ClientLimits, clock: Arc<dyn Clock>) -> Arc<Self> {
         let (state, open, leaving) = (Mutex::default(), Arc::default(), TaskTracker::new());
-        Arc::new(Self { limits, clock, state, open, leaving })
+        Arc::new(Self { limits, clock, state, open, leaving, going: Mutex::default() })
     }
 
     /// The servers that there are sessions of `key` with, in the order of `hosts`. How sure a session is of one host says nothing of
@@ -141,7 +144,8 @@ impl Pool {
         kept.map(|kept| kept.since + self.limits.keep).collect()
     }
 
-    /// Takes leave of the one of them that has waited longest, and returns when that is done.
+    /// Takes leave of the one of them that has waited longest, and returns when that is done. Where none waits, those are waited for that
+    /// take leave already.
     pub(super) async fn part_with_one(&self, site: &Site, source: Option<&str>) {
         let oldest = {
             let mut state = self.lock();
@@ -150,7 +154,14 @@ impl Pool {
         };
         if let Some(kept) = oldest {
             count("displaced");
-            kept.session.leave().await;
+            return kept.session.leave().await;
+        }
+        let going: Vec<CancellationToken> = {
+            let going = self.going.lock().unwrap_or_else(PoisonError::into_inner);
+            going.iter().filter(|(key, _)| key.is_of(site, source)).map(|(_, gone)| gone.clone()).collect()
+        };
+        for gone in going {
+            gone.cancelled().await;
         }
     }
 
@@ -176,7 +187,14 @@ impl Pool {
     fn part(&self, sessions: impl IntoIterator<Item = Kept>) {
         for kept in sessions {
             count("closed");
-            self.leaving.spawn(kept.session.leave());
+            let gone = CancellationToken::new();
+            let mut going = self.going.lock().unwrap_or_else(PoisonError::into_inner);
+            going.retain(|(_, gone)| !gone.is_cancelled());
+            going.push((kept.key, gone.clone()));
+            self.leaving.spawn(async move {
+                let _gone = gone.drop_guard();
+                kept.session.leave().await;
+            });
         }
     }
 

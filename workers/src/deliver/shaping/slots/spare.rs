@@ -31,8 +31,11 @@ impl Slots {
         let now = self.ports.clock.now();
         let mut state = self.lock();
         let local = state.sites.get_mut(key)?;
+        // one whose connection is about to be closed must wait until it is
+        let is_open = |spare: &Spare| spare.kept.as_ref().is_none_or(|kept| kept.until > now);
+        let is_leased = |spare: &Spare| spare.leased_until > now + SLOT_LEASE / 2;
         let is_good =
-            |spare: &Spare| spare.number < limit && spare.leased_until > now + SLOT_LEASE / 2 && fits(spare);
+            |spare: &Spare| spare.number < limit && is_leased(spare) && is_open(spare) && fits(spare);
         // whose connection is kept, rather than one without; and that which waited least, as is done with connections
         let at = local.spare.iter().rposition(|spare| spare.kept.is_some() && is_good(spare));
         let at = at.or_else(|| local.spare.iter().rposition(is_good))?;

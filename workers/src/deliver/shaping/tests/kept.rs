@@ -34,6 +34,8 @@ async fn a_connection_that_is_kept_keeps_others_out_until_it_is_closed() {
     let world = World::new(2, ONE).await;
     used_and_kept(&world, &world.workers[0], &to()).await;
     pass(&world, KEEP).await;
+    let own = admit(&world.workers[0], &to(), mail(1, "default")).await.1;
+    assert!(own.is_none(), "it says QUIT, and one more would be one too many");
     assert!(admit(&world.workers[1], &to(), mail(1, "default")).await.1.is_none(), "it may be open still");
     pass(&world, SLOT_GRACE + SLOT_PAUSE * 2).await;
     assert!(admit(&world.workers[1], &to(), mail(1, "default")).await.1.is_some());
