@@ -224,9 +224,15 @@ impl Slot {
     pub(super) async fn leave(mut self, site: &Site, kept: &[Timestamp]) {
         let stays = |spare: &[Spare]| {
             let places =
-                spare.iter().filter(|spare| spare.kept.as_ref().is_some_and(|kept| kept.site == *site));
-            let until = kept.iter().max().filter(|_| kept.len() > places.count())?;
-            Some(Kept { site: site.clone(), until: *until })
+                spare.iter().filter_map(|spare| spare.kept.as_ref()).filter(|kept| kept.site == *site);
+            let mut places: Vec<Timestamp> = places.map(|kept| kept.until).collect();
+            let mut kept = kept.to_vec();
+            places.sort_unstable_by(|a, b| b.cmp(a));
+            kept.sort_unstable_by(|a, b| b.cmp(a));
+            // a place of one that is closed by now ends too soon for one that came later
+            let are_held = kept.iter().enumerate().all(|(at, until)| places.get(at) >= Some(until));
+            let until = *kept.first().filter(|_| !are_held)?;
+            Some(Kept { site: site.clone(), until })
         };
         if !self.lost && !self.lay_by(stays) {
             self.abandon().await;

@@ -231,8 +231,9 @@ impl Deliver {
     /// What comes after the write: retries that are soon go to the queue, and claims end. If the process dies before or
     /// within this, the sweep finds the retries by their due time, and the claims run out.
     async fn follow(&self, run: &Run, claims: Vec<String>, retries: Vec<(Timestamp, Delivery)>) {
-        let finishing = futures::future::join_all(claims.iter().map(|claim| self.finish(claim, &run.holder)));
-        tokio::join!(finishing, self.send_retries(retries));
+        // a claim that has ended tells the next run that there is nothing to do
+        self.send_retries(retries).await;
+        futures::future::join_all(claims.iter().map(|claim| self.finish(claim, &run.holder))).await;
     }
 
     async fn send_retries(&self, mut retries: Vec<(Timestamp, Delivery)>) {
