@@ -61,7 +61,8 @@ pub const POSTPONE_SPACE: Duration = Duration::from_millis(250);
 pub const POSTPONE_MERGE: Duration = Duration::from_secs(5);
 /// By how much of itself at most a wait is made longer by chance.
 pub const POSTPONE_JITTER: f64 = 0.1;
-/// How long a connection is thought to be in use at a site that nothing is known of.
-pub const PACE: Duration = Duration::from_secs(1);
+/// How long a connection is thought to be in use at a site that nothing is known of: two round trips of a server that is far. Who comes
+/// back too soon waits once more; who comes back too late leaves connections idle.
+pub const PACE: Duration = Duration::from_millis(250);
 /// How much the last connection counts in how long they are thought to be in use.
 pub const PACE_SHARE: f64 = 0.2;
