@@ -134,7 +134,8 @@ pub(crate) async fn whereto(
     let routes = deliver_settings(settings)?.routes;
     let rule = routes.find(domain);
     let tenant = tenant.map_or_else(TenantId::default, |tenant| TenantId(tenant.to_owned()));
-    let (site, source) = (transports.site(rule, domain).await, transports.source(&tenant));
+    // what the DNS does not tell now is told as no site
+    let (site, source) = (transports.site(rule, domain).await.unwrap_or(None), transports.source(&tenant));
     Ok(Whereto { route: rule.route.to_string(), site, source, shaper })
 }
 

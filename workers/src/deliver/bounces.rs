@@ -102,8 +102,12 @@ impl Bounces {
 
 #[async_trait]
 impl Transport for Bounces {
-    async fn site(&self, rule: Rule<'_>, domain: &Domain) -> Option<Site> {
-        if domain == self.ports.return_paths.domain() { None } else { self.inner.site(rule, domain).await }
+    async fn site(&self, rule: Rule<'_>, domain: &Domain) -> Result<Option<Site>, String> {
+        if domain == self.ports.return_paths.domain() {
+            Ok(None)
+        } else {
+            self.inner.site(rule, domain).await
+        }
     }
 
     fn source(&self, tenant: &TenantId) -> Option<Arc<Source>> {

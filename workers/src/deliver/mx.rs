@@ -111,14 +111,19 @@ impl<'a> Targets<'a> {
         Ok(targets.with_hosts(records.into_iter().map(host).collect()))
     }
 
-    /// The site of the hosts that take mail for `domain`; `None` where there are none, or they cannot be told now.
-    pub(super) async fn site_of(resolver: &dyn Resolver, domain: &Domain) -> Option<Site> {
+    /// The site of the hosts that take mail for `domain`; `None` where there are none, and why
+    /// where they cannot be told now.
+    pub(super) async fn site_of(resolver: &dyn Resolver, domain: &Domain) -> Result<Option<Site>, String> {
         if let Some(ip) = domain.literal() {
-            return Some(Site::of_hosts([ip.to_string()]));
+            return Ok(Some(Site::of_hosts([ip.to_string()])));
         }
-        let Answer { records, .. } = resolver.mx(domain.as_str()).await.ok()?;
+        let records = match resolver.mx(domain.as_str()).await {
+            Ok(answer) => answer.records,
+            Err(ResolveError::NoSuchName { .. }) => return Ok(None),
+            Err(ResolveError::Temporary(why) | ResolveError::Bogus(why)) => return Err(why),
+        };
         let is_null = !records.is_empty() && records.iter().all(|record| record.exchange.is_empty());
-        (!is_null).then(|| site_of(&records, domain))
+        Ok((!is_null).then(|| site_of(&records, domain)))
     }
 
     /// Smart hosts, which the operator named and which may have any address.

@@ -162,8 +162,13 @@ impl Shaper {
     }
 
     /// Gives the place of a connection back, after it was in use. `kept` tells until when each connection is kept that waits here for
-    /// the next message to `place`: each of them holds its place.
-    pub async fn leave(&self, place: &Place<'_>, connection: Option<Slot>, kept: &[Timestamp]) {
+    /// the next message to `place`: each of them holds its place. It is asked when no other place here can come or go.
+    pub async fn leave(
+        &self,
+        place: &Place<'_>,
+        connection: Option<Slot>,
+        kept: impl FnOnce() -> Vec<Timestamp> + Send,
+    ) {
         let Some(slot) = connection else { return };
         self.note_pace(&self.shape(place, None).key, slot.age());
         slot.leave(place.site, kept).await;

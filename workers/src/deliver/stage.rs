@@ -224,11 +224,19 @@ impl Deliver {
         load: Vec<Delivery>,
         tried: &Sender<Tried>,
     ) -> Recorded {
-        if let Some(shaper) = &self.shaper
-            && let Some((domain, site)) = self.site(run, group, &load).await
-        {
-            // a future of many layers: on the heap, so that whoever waits for it stays small
-            return Box::pin(self.send_shaped(run, group, (&domain, &site), shaper, load, tried)).await;
+        if let Some(shaper) = &self.shaper {
+            match self.site(run, group, &load).await {
+                Ok(Some((domain, site))) => {
+                    let place = (&domain, &site);
+                    // a future of many layers: on the heap, so that whoever waits for it stays small
+                    return Box::pin(self.send_shaped(run, group, place, shaper, load, tried)).await;
+                }
+                Ok(None) => {}
+                Err(why) => {
+                    self.defer_unknown(group.rule, load, why, tried).await;
+                    return Recorded::default();
+                }
+            }
         }
         self.attempt(run, group, load, tried).await;
         Recorded::default()

@@ -12,10 +12,11 @@ use super::{Rule, Site, Source, Tried};
 /// What carries mail out of the edge.
 #[async_trait]
 pub trait Transport: Send + Sync {
-    /// The site that mail for `domain` is taken to by the route of `rule`; `None` where there is none, or it cannot be told now.
-    async fn site(&self, rule: Rule<'_>, domain: &Domain) -> Option<Site> {
+    /// The site that mail for `domain` is taken to by the route of `rule`; `None` where there is none. An error says why it cannot be told
+    /// now.
+    async fn site(&self, rule: Rule<'_>, domain: &Domain) -> Result<Option<Site>, String> {
         let _ = (rule, domain);
-        None
+        Ok(None)
     }
 
     /// The source that the mail of `tenant` leaves from; `None` is wherever the system sends it from.

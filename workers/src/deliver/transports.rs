@@ -156,12 +156,12 @@ impl Transports {
 
 #[async_trait]
 impl Transport for Transports {
-    async fn site(&self, rule: Rule<'_>, domain: &Domain) -> Option<Site> {
+    async fn site(&self, rule: Rule<'_>, domain: &Domain) -> Result<Option<Site>, String> {
         match rule.route {
             Route::Mx => Targets::site_of(&*self.ports.resolver, domain).await,
-            Route::SmartHost { host, port } => Some(Site::of_route(&SmartHosts::only(host, *port))),
-            Route::SmartHosts(relay) => Some(Site::of_route(relay)),
-            Route::Inbox | Route::Discard => None,
+            Route::SmartHost { host, port } => Ok(Some(Site::of_route(&SmartHosts::only(host, *port)))),
+            Route::SmartHosts(relay) => Ok(Some(Site::of_route(relay))),
+            Route::Inbox | Route::Discard => Ok(None),
         }
     }
 

@@ -80,9 +80,9 @@ impl FakeTransport {
 #[async_trait]
 impl Transport for FakeTransport {
     /// Each domain has a site of its own, but those below `shared.example`.
-    async fn site(&self, _: Rule<'_>, domain: &Domain) -> Option<Site> {
+    async fn site(&self, _: Rule<'_>, domain: &Domain) -> Result<Option<Site>, String> {
         let shared = domain.as_str().ends_with(".shared.example");
-        Some(Site::of_hosts([if shared { "mx.shared.example" } else { domain.as_str() }]))
+        Ok(Some(Site::of_hosts([if shared { "mx.shared.example" } else { domain.as_str() }])))
     }
 
     async fn attempt(&self, rule: Rule<'_>, deliveries: Vec<Delivery>, tried: &Sender<Tried>) {

@@ -208,8 +208,8 @@ impl Remote {
 
 #[async_trait]
 impl Transport for Remote {
-    async fn site(&self, _: Rule<'_>, domain: &Domain) -> Option<Site> {
-        Some(Site::of_hosts([domain.as_str()]))
+    async fn site(&self, _: Rule<'_>, domain: &Domain) -> Result<Option<Site>, String> {
+        Ok(Some(Site::of_hosts([domain.as_str()])))
     }
 
     async fn attempt(&self, rule: Rule<'_>, deliveries: Vec<Delivery>, tried: &Sender<Tried>) {

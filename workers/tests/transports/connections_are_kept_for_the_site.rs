@@ -231,7 +231,7 @@ async fn a_connection_that_is_kept_is_told_of_and_can_be_made_to_leave() {
     let message = world.message("one\r\n", &["a@example.org"]);
     let transports = world.transports().await;
     let route = smart_host(server.port());
-    let site = transports.site(rule(&route), &"example.org".parse().unwrap()).await.unwrap();
+    let site = transports.site(rule(&route), &"example.org".parse().unwrap()).await.unwrap().unwrap();
     assert!(transports.kept(&site, None).is_empty());
     assert!(all_delivered(&send(&transports, &route, vec![message]).await));
     assert_eq!(transports.kept(&site, None).len(), 1);

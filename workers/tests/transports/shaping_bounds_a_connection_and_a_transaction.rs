@@ -59,7 +59,7 @@ async fn domains_with_the_same_hosts_have_one_site_and_some_have_none() {
     let (world, _stores) = world(0).await;
     let transports = world.transports().await;
     let site = async |domain: &str, route: Route| {
-        let site = transports.site(rule(&route), &domain.parse().unwrap()).await;
+        let site = transports.site(rule(&route), &domain.parse().unwrap()).await.unwrap();
         site.map(|site| site.name().to_owned())
     };
     let mx = Some("mx.a.example".to_owned());

@@ -221,8 +221,9 @@ impl Slot {
 
     /// The same after it was used, where this process keeps connections to `site` until the times of `kept`. As many places as those
     /// stay with it.
-    pub(super) async fn leave(mut self, site: &Site, kept: &[Timestamp]) {
+    pub(super) async fn leave(mut self, site: &Site, kept: impl FnOnce() -> Vec<Timestamp> + Send) {
         let stays = |spare: &[Spare]| {
+            let kept = kept();
             let places =
                 spare.iter().filter_map(|spare| spare.kept.as_ref()).filter(|kept| kept.site == *site);
             let mut places: Vec<Timestamp> = places.map(|kept| kept.until).collect();

@@ -15,6 +15,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::super::backoff::persist;
 use super::super::batch::{send_jobs, to_jobs};
+use super::super::outcome::Failure;
 use super::super::permits::Permit;
 use super::super::shaping::{Admission, Place, PutOff, Shaper, Wait};
 use super::super::{Hop, Meaning, Outcome, RecipientOutcome, Rule, Site, Tried};
@@ -42,20 +43,38 @@ impl Sites {
 }
 
 impl Deliver {
-    /// The destination of a group, and its site where it has one.
+    /// The destination of a group, and its site where it has one; or why that cannot be told now.
     pub(super) async fn site(
         &self,
         run: &Run,
         group: &Group<'_>,
         load: &[Delivery],
-    ) -> Option<(Domain, Site)> {
-        let domain = load.first()?.key.domain.clone();
+    ) -> Result<Option<(Domain, Site)>, String> {
+        let Some(domain) = load.first().map(|delivery| delivery.key.domain.clone()) else { return Ok(None) };
         let site = {
-            let _lookup = self.lookups.acquire().await.ok()?;
+            let _lookup = self.lookups.acquire().await;
             self.transport.site(group.rule, &domain).await?
         };
-        run.sites.note(load, &site);
-        Some((domain, site))
+        Ok(site.map(|site| {
+            run.sites.note(load, &site);
+            (domain, site)
+        }))
+    }
+
+    /// Defers what goes to a site that cannot be told: a moment later it might, and the mail would be out of all bounds.
+    pub(super) async fn defer_unknown(
+        &self,
+        rule: Rule<'_>,
+        load: Vec<Delivery>,
+        why: String,
+        tried: &Sender<Tried>,
+    ) {
+        let failure = Failure::LookupFailed(why);
+        let (now, (_, reply), meaning) = (self.ports.clock.now(), failure.verdict(), failure.meaning());
+        for delivery in load {
+            // whoever records no more has lost the claim, and somebody else will see to it
+            drop(tried.send(not_tried(rule, delivery, &reply, meaning, now)).await);
+        }
     }
 
     /// Tries what of `load` is admitted, as long as some of it is, and puts the rest off.
@@ -103,8 +122,7 @@ impl Deliver {
                 None => attempt.await,
             }
             drop(permit);
-            let kept = self.transport.kept(site, source.as_deref());
-            shaper.leave(&place, connection, &kept).await;
+            shaper.leave(&place, connection, || self.transport.kept(site, source.as_deref())).await;
         }
         recorded
     }
@@ -129,7 +147,11 @@ impl Deliver {
                         turns.push((at.min(latest), delivery));
                     }
                     // whoever records no more has lost the claim, and somebody else will see to it
-                    None => drop(tried.send(waited_in_vain(rule, delivery, &wait, now)).await),
+                    None => {
+                        let reply = Reply::new(451, (4, 5), format!("not tried, as {}", wait.text));
+                        let meaning = Meaning { kind: Some(RATE_LIMIT), ..Meaning::default() };
+                        drop(tried.send(not_tried(rule, delivery, &reply, meaning, now)).await);
+                    }
                 }
             }
         }
@@ -231,15 +253,15 @@ fn is_short(at: Timestamp, now: Timestamp) -> bool {
     at.since(now) <= DELAY_MAX
 }
 
-/// What becomes of a delivery that was put off until its time is up, or its sender must be told of a delay.
-fn waited_in_vain(rule: Rule<'_>, delivery: Delivery, wait: &Wait, now: Timestamp) -> Tried {
-    let reply = Reply::new(451, (4, 5), format!("not tried, as {}", wait.text));
+/// What becomes of a delivery of which no attempt is made: its time is up, its sender must be told of a delay, or nobody knows where it
+/// goes.
+fn not_tried(rule: Rule<'_>, delivery: Delivery, reply: &Reply, meaning: Meaning, now: Timestamp) -> Tried {
     let outcome = |address| RecipientOutcome {
         address,
         outcome: Outcome::Deferred,
         reply: reply.clone(),
         spoken: false,
-        meaning: Meaning { kind: Some(RATE_LIMIT), ..Meaning::default() },
+        meaning,
         hop: Hop::End,
     };
     let outcomes = delivery.recipients.iter().map(|to| outcome(to.address.clone())).collect();

@@ -83,7 +83,7 @@ async fn connections_at_a_time_are_counted_over_all_workers() {
         connections.extend(connection);
     }
     assert_eq!(connections.len(), 3);
-    world.workers[0].leave(&to().place(), connections.pop(), &[]).await;
+    world.workers[0].leave(&to().place(), connections.pop(), Vec::new).await;
     world.clock.advance(SLOT_PAUSE);
     let (_, again, _) = admit(&world.workers[1], &to(), mail(1, "default")).await;
     assert!(again.is_some(), "what one worker gives back another one has");
@@ -133,7 +133,7 @@ async fn who_waits_gets_the_place_that_another_group_of_its_worker_gives_back() 
     });
     world.clock.until_asleep(1).await;
     let claims = world.faults.calls("claim");
-    worker.leave(&to().place(), connection, &[]).await;
+    worker.leave(&to().place(), connection, Vec::new).await;
     let admission = waiting.await.unwrap();
     assert!(admission.connection.is_some() && admission.go.len() == 1);
     assert_eq!((world.faults.calls("claim"), world.faults.calls("abandon")), (claims, 0), "at no cost");
@@ -166,7 +166,7 @@ async fn a_place_that_was_lost_is_passed_on_to_nobody() {
         (one, admission)
     });
     world.clock.until_asleep(1).await;
-    world.workers[0].leave(&to().place(), Some(slot), &[]).await;
+    world.workers[0].leave(&to().place(), Some(slot), Vec::new).await;
     while !waiting.is_finished() {
         world.clock.advance_to_next();
         tokio::task::yield_now().await;
@@ -182,7 +182,7 @@ async fn new_connections_a_minute_are_counted_and_cost_no_place() {
     let worker = &world.workers[0];
     for _ in 0..2 {
         let (_, connection, _) = admit(worker, &to(), mail(1, "default")).await;
-        worker.leave(&to().place(), connection, &[]).await;
+        worker.leave(&to().place(), connection, Vec::new).await;
     }
     let (gone, connection, waits) = admit(worker, &to(), mail(3, "default")).await;
     assert_eq!((gone, connection.is_none()), (0, true));

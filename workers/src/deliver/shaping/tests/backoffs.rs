@@ -49,7 +49,7 @@ async fn says(worker: &Shaper, to: &To, tenant: &str, code: u16, text: &str) {
 /// How many of ten of each tenant go, and the reasons why others do not.
 async fn gone(worker: &Shaper, to: &To, tenant: &str) -> (usize, Vec<Reason>) {
     let (gone, connection, waits) = admit(worker, to, mail(10, tenant)).await;
-    worker.leave(&to.place(), connection, &[]).await;
+    worker.leave(&to.place(), connection, Vec::new).await;
     (gone, waits.into_iter().map(|(_, wait)| wait.reason).collect())
 }
 

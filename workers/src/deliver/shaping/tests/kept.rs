@@ -26,7 +26,7 @@ async fn pass(world: &World, span: Duration) {
 async fn used_and_kept(world: &World, worker: &Shaper, to: &To) {
     let (_, connection, _) = admit(worker, to, mail(1, "default")).await;
     assert!(connection.is_some());
-    worker.leave(&to.place(), connection, &[world.clock.now() + KEEP]).await;
+    worker.leave(&to.place(), connection, || vec![world.clock.now() + KEEP]).await;
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn no_more_places_stay_than_connections_are_kept() {
     // two of the three broke
     let kept = [world.clock.now() + KEEP];
     for connection in connections {
-        world.workers[0].leave(&to().place(), connection, &kept).await;
+        world.workers[0].leave(&to().place(), connection, || kept.to_vec()).await;
     }
     let mut others = Vec::new();
     for _ in 0..3 {
@@ -84,7 +84,7 @@ async fn a_connection_that_is_kept_for_longer_than_a_lease_keeps_its_place() {
     let world = World::new(2, ONE).await;
     let (_, connection, _) = admit(&world.workers[0], &to(), mail(1, "default")).await;
     let until = world.clock.now() + SLOT_LEASE * 2;
-    world.workers[0].leave(&to().place(), connection, &[until]).await;
+    world.workers[0].leave(&to().place(), connection, || vec![until]).await;
     pass(&world, SLOT_LEASE + SLOT_LEASE / 2).await;
     assert!(admit(&world.workers[1], &to(), mail(1, "default")).await.1.is_none());
 }
