@@ -71,8 +71,13 @@ impl Partition {
     }
 }
 
-/// How many connections to `address`, of IPv4, neither side has closed; taken or not, as the kernel tells them.
+/// How many connections to `address`, of IPv4, neither side has closed; taken or not, as the kernel tells them. Its table is no snapshot:
+/// one that closes while it is read, and the one that takes its place, may both be in it. They are not twice.
 pub(super) fn established(address: SocketAddr) -> usize {
+    (0..3).map(|_| listed(address)).min().unwrap_or(0)
+}
+
+fn listed(address: SocketAddr) -> usize {
     let SocketAddr::V4(address) = address else { return 0 };
     let local = format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port());
     let table = fs::read_to_string("/proc/net/tcp").unwrap_or_default();

@@ -72,6 +72,26 @@ async fn no_more_places_stay_than_connections_are_kept() {
 }
 
 #[tokio::test]
+async fn a_place_lasts_as_long_as_the_last_connection_that_is_kept() {
+    let world = World::new(2, "[[rule]]\nname = \"all\"\nconnections = 2").await;
+    let worker = &world.workers[0];
+    let first = admit(worker, &to(), mail(1, "default")).await.1;
+    let second = admit(worker, &to(), mail(1, "default")).await.1;
+    let until = world.clock.now() + KEEP;
+    worker.leave(&to().place(), first, || vec![until]).await;
+    pass(&world, KEEP - SLOT_PAUSE).await;
+    // the first connection is closed, and the second one is kept by the place of the first
+    let until = world.clock.now() + KEEP;
+    worker.leave(&to().place(), second, || vec![until]).await;
+    pass(&world, KEEP - SLOT_PAUSE).await;
+    let mut others = Vec::new();
+    for _ in 0..2 {
+        others.extend(admit(&world.workers[1], &to(), mail(1, "default")).await.1);
+    }
+    assert_eq!(others.len(), 1);
+}
+
+#[tokio::test]
 async fn a_process_that_rests_gives_every_place_back_at_once() {
     let world = World::new(2, ONE).await;
     used_and_kept(&world, &world.workers[0], &to()).await;
