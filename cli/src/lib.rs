@@ -15,6 +15,7 @@ mod exit;
 mod function;
 mod hands;
 mod limits;
+mod pending;
 mod queue;
 mod recipient;
 #[cfg(test)]

@@ -12,15 +12,13 @@ use std::sync::Arc;
 use serde::Serialize;
 use shared::directory::Filter;
 use shared::mail::{Domain, MessageId, Timestamp};
-use shared::port::{
-    Attempt, DUE_SHARDS, Deliveries, DeliveryState, Depth, PendingCursor, Queue, RecipientStatus,
-};
+use shared::port::{Attempt, Deliveries, DeliveryState, Depth, Queue, RecipientStatus};
 
 pub(crate) use self::filter::filter;
 pub(crate) use self::hands::{Ports as HandPorts, Wish, run as lay_hands};
 pub(crate) use self::orders::{detail, list as list_orders, revoke};
 use crate::exit::Outcome;
-use crate::limits::PENDING_PAGE;
+use crate::pending;
 use crate::screen::{Screen, Table, Tone, count, due, moment, span, write_json};
 use crate::trace::{ReplyStory, rfc3339};
 
@@ -136,23 +134,13 @@ async fn destinations(
     now: Timestamp,
 ) -> Outcome<(Vec<Destination>, Vec<HeldDestination>)> {
     let (mut deferred, mut held) = (BTreeMap::new(), BTreeMap::new());
-    for shard in 0..DUE_SHARDS {
-        let mut after = None;
-        loop {
-            let page = deliveries.pending(shard, after.take(), PENDING_PAGE).await?;
-            let full = page.len() >= PENDING_PAGE;
-            after = page
-                .last()
-                .and_then(|state| Some(PendingCursor { due_at: state.due_at?, key: state.key.clone() }));
-            for state in page.into_iter().filter(|state| filter.matches(state, now)) {
-                let held_by_any = state.is_held() || state.is_held_by_order(now);
-                add(if held_by_any { &mut held } else { &mut deferred }, state);
-            }
-            if !full || after.is_none() {
-                break;
-            }
+    pending::each(deliveries, |state| {
+        if filter.matches(&state, now) {
+            let held_by_any = state.is_held() || state.is_held_by_order(now);
+            add(if held_by_any { &mut held } else { &mut deferred }, state);
         }
-    }
+    })
+    .await?;
     let mut deferred: Vec<Destination> = deferred.into_iter().map(Destination::from).collect();
     deferred.sort_by_key(|destination| std::cmp::Reverse(destination.recipients));
     let mut held: Vec<HeldDestination> = held.into_iter().map(HeldDestination::from).collect();

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use shared::mail::{Domain, TenantId, Timestamp};
-use shared::port::{DUE_SHARDS, Deliveries, PendingCursor, Waiting};
+use shared::port::{Deliveries, Waiting};
 use workers::deliver::shaping::{ExplainedMeasure, Explanation, LiveRules, OwnRules, Place, Shaper};
 use workers::deliver::{Site, Source};
 
 use crate::exit::{Failure, Outcome};
-use crate::limits::PENDING_PAGE;
+use crate::pending;
 use crate::screen::{Screen, Table, Tone, count, due, moment, plain, write_json};
 use crate::serve;
 use crate::trace::rfc3339;
@@ -87,24 +87,12 @@ async fn waiting(
     tenant: Option<&TenantId>,
 ) -> Outcome<Vec<WaitingView>> {
     let mut tallies: BTreeMap<(String, String), WaitingView> = BTreeMap::new();
-    for shard in 0..DUE_SHARDS {
-        let mut after = None;
-        loop {
-            let page = deliveries.pending(shard, after.take(), PENDING_PAGE).await?;
-            let full = page.len() >= PENDING_PAGE;
-            after = page
-                .last()
-                .and_then(|state| Some(PendingCursor { due_at: state.due_at?, key: state.key.clone() }));
-            for state in page {
-                if state.key.domain == *domain && tenant.is_none_or(|tenant| state.tenant == *tenant) {
-                    tally(&mut tallies, state.waiting);
-                }
-            }
-            if !full || after.is_none() {
-                break;
-            }
+    pending::each(deliveries, |state| {
+        if state.key.domain == *domain && tenant.is_none_or(|tenant| state.tenant == *tenant) {
+            tally(&mut tallies, state.waiting);
         }
-    }
+    })
+    .await?;
     let mut views: Vec<WaitingView> = tallies.into_values().collect();
     views.sort_by_key(|view| std::cmp::Reverse(view.deliveries));
     Ok(views)

@@ -6,6 +6,7 @@ use shared::port::{BATCH_MAX, Held, Next, Outgoing, Postponed, Record, Waiting};
 use shared::testkit::{ManualClock, TempStores};
 
 use super::*;
+use crate::limits::PENDING_PAGE;
 use crate::samples::{NOW, after, attempts, message_id, text};
 
 /// The stores of an edge with three jobs to prepare, the first of them ten seconds old.

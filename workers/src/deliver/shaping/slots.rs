@@ -120,9 +120,18 @@ impl Slots {
                 break;
             }
         }
-        // one look serves all who wait
-        self.lock().sites.entry(key.to_owned()).or_default().full_until = Some(clock.now() + SLOT_PAUSE);
+        // one look serves all who wait; of a site that nobody asks for any more, nothing stays
+        let now = clock.now();
+        let mut state = self.lock();
+        state.sites.retain(|_, local| !local.is_idle() || local.full_until.is_some_and(|until| now < until));
+        state.sites.entry(key.to_owned()).or_default().full_until = Some(now + SLOT_PAUSE);
         None
+    }
+
+    /// Whether somebody sees to what is spare.
+    #[cfg(test)]
+    pub(super) fn is_tended(&self) -> bool {
+        self.lock().tended
     }
 
     fn is_full(&self, key: &str) -> bool {

@@ -15,9 +15,10 @@ async fn pass(world: &World, span: Duration) {
     let end = world.clock.now() + span;
     while world.clock.now() < end {
         world.clock.advance(SLOT_PAUSE);
-        // what they ask of the store is answered by the time that this is
-        for _ in 0..5 {
-            world.stores.stores.deliveries.due(0, world.clock.now(), SECOND, 1).await.unwrap();
+        // until whoever tends places has done what is due, and sleeps again
+        let is_awake = || world.clock.next_waking().is_none_or(|at| at <= world.clock.now());
+        while world.workers.iter().any(|worker| worker.slots.is_tended()) && is_awake() {
+            tokio::task::yield_now().await;
         }
     }
 }
