@@ -1,5 +1,7 @@
 //! A DNS on a loopback address, signed from its own root down.
 
+mod replay;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use hickory_server::zone_handler::{AxfrPolicy, Catalog, ZoneType};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, UdpSocket};
 
+use self::replay::Replays;
 use super::resolver::zone::{Data, Zone};
 use crate::dns::{Dns, DnsSettings};
 use crate::limits::dns::{TEST_SIGNATURES_LAST, TEST_TTL};
@@ -44,47 +47,45 @@ pub enum Signing {
 pub struct SignedDns {
     address: SocketAddr,
     anchors: PathBuf,
+    signers: Vec<DnssecSigner>,
+    sets: Vec<Arc<RecordSet>>,
+    replays: Arc<Replays>,
     _folder: TempDir,
     _server: Server<Zones>,
 }
 
 impl SignedDns {
     /// Serves `zones`: the name of each, how it is signed, and its records as [`ZoneResolver`](super::ZoneResolver) reads them, without
-    /// SOA and NS. The root is signed as `root` says.
+    /// SOA and NS. Each is delegated by the next one above it. The root is signed as `root` says.
     ///
     /// # Panics
     /// Where a zone cannot be read, or no loopback address be had.
     pub async fn serve(root: Signing, zones: &[(&str, Signing, &str)]) -> Self {
-        let mut signed = Vec::new();
-        let mut delegations = Vec::new();
-        for (origin, signing, text) in zones {
-            let origin = name(origin);
-            let key = key();
-            let ds = DS::from_key(
-                &key.to_public_key().expect("a key has a public half"),
-                &origin,
-                DigestType::SHA256,
-            );
-            let ds = RData::DNSSEC(DNSSECRData::DS(ds.expect("a digest of a key can be made")));
-            delegations.push((origin.clone(), RData::NS(NS(name("ns.test")))));
-            match signing {
-                Signing::Signed
-                | Signing::SignedNsec3
-                | Signing::Stripped
-                | Signing::Broken
-                | Signing::BrokenTlsa => delegations.push((origin.clone(), ds)),
-                Signing::Unsigned => {}
+        let read = |(origin, signing, text): &(&str, Signing, &str)| (name(origin), *signing, records(text));
+        let mut zones: Vec<_> = zones.iter().map(read).chain([(Name::root(), root, Vec::new())]).collect();
+        // the longest name first, which is the zone that a name is in
+        zones.sort_by_key(|(origin, ..)| std::cmp::Reverse(origin.num_labels()));
+        let (mut served, mut sets, mut signers) = (Vec::new(), Vec::new(), Vec::new());
+        let mut anchor = None;
+        while !zones.is_empty() {
+            let (origin, signing, records) = zones.remove(0);
+            let [signer, kept] = signers_of(&origin);
+            match zones.iter_mut().find(|(above, ..)| above.zone_of(&origin)) {
+                Some((_, _, above)) => above.extend(delegation(&origin, signing, &signer)),
+                None => anchor = Some(signer.to_dnskey()),
             }
-            signed.push((origin.clone(), catalog(&origin, *signing, key, records(text))));
+            let (catalog, own) = catalog(&origin, signing, signer, records);
+            served.push((origin, catalog));
+            sets.extend(own);
+            signers.push(kept);
         }
-        let key = key();
-        let dnskey = DNSKEY::from_key(&key.to_public_key().expect("a key has a public half"));
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let anchors = folder.path().join("root.key");
-        std::fs::write(&anchors, format!(". 3600 IN DNSKEY {dnskey}\n")).expect("a file can be written");
-        signed.push((Name::root(), catalog(&Name::root(), root, key, delegations)));
-        let (server, address) = start(Zones(signed)).await;
-        Self { address, anchors, _folder: folder, _server: server }
+        let anchor = anchor.expect("there is a root");
+        std::fs::write(&anchors, format!(". 3600 IN DNSKEY {anchor}\n")).expect("a file can be written");
+        let replays = Arc::new(Replays::default());
+        let (server, address) = start(Zones { served, replays: Arc::clone(&replays) }).await;
+        Self { address, anchors, signers, sets, replays, _folder: folder, _server: server }
     }
 
     /// A resolver that asks this server and validates from the key of its root, unless `settings` say otherwise.
@@ -108,12 +109,18 @@ impl SignedDns {
 }
 
 /// The zones, each with what answers for it; the root is the last one.
-struct Zones(Vec<(Name, Catalog)>);
+struct Zones {
+    served: Vec<(Name, Catalog)>,
+    replays: Arc<Replays>,
+}
 
 #[async_trait::async_trait]
 impl RequestHandler for Zones {
     async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, to: R) -> ResponseInfo {
         let query = request.request_info().map(|info| info.query.clone());
+        if let Some(replayed) = query.as_ref().ok().and_then(|query| self.replays.answer(query)) {
+            return replayed.send(request, to).await;
+        }
         let zone = query.ok().and_then(|query| {
             let asked = Name::from(query.name().clone());
             // whether a zone is signed is for its parent to say (RFC 4035 §3.1.4.1)
@@ -121,14 +128,31 @@ impl RequestHandler for Zones {
                 zone.zone_of(&asked)
                     && (query.query_type() != RecordType::DS || *zone != asked || zone.is_root())
             };
-            self.0.iter().find(|(zone, _)| holds(zone))
+            self.served.iter().find(|(zone, _)| holds(zone))
         });
-        let (_, catalog) = zone.unwrap_or_else(|| self.0.last().expect("there is a root"));
+        let (_, catalog) = zone.unwrap_or_else(|| self.served.last().expect("there is a root"));
         catalog.handle_request::<R, T>(request, to).await
     }
 }
 
-fn catalog(origin: &Name, signing: Signing, key: EcdsaSigningKey, records: Vec<(Name, RData)>) -> Catalog {
+/// What the zone above says of a zone.
+fn delegation(origin: &Name, signing: Signing, signer: &DnssecSigner) -> Vec<(Name, RData)> {
+    let ns = (origin.clone(), RData::NS(NS(name("ns.test"))));
+    if signing == Signing::Unsigned {
+        return vec![ns];
+    }
+    let key = signer.key().to_public_key().expect("a key has a public half");
+    let ds = DS::from_key(&key, origin, DigestType::SHA256).expect("a digest of a key can be made");
+    vec![ns, (origin.clone(), RData::DNSSEC(DNSSECRData::DS(ds)))]
+}
+
+/// What answers for a zone, and its record sets.
+fn catalog(
+    origin: &Name,
+    signing: Signing,
+    signer: DnssecSigner,
+    records: Vec<(Name, RData)>,
+) -> (Catalog, Vec<Arc<RecordSet>>) {
     let denial = match signing {
         Signing::Signed | Signing::Broken | Signing::BrokenTlsa => Some(NxProofKind::Nsec),
         Signing::SignedNsec3 => Some(NxProofKind::Nsec3 {
@@ -151,17 +175,17 @@ fn catalog(origin: &Name, signing: Signing, key: EcdsaSigningKey, records: Vec<(
         zone.upsert_mut(Record::from_rdata(owner, TEST_TTL, data), 0);
     }
     if denial.is_some() {
-        let dnskey = DNSKEY::from_key(&key.to_public_key().expect("a key has a public half"));
-        let signer = DnssecSigner::new(dnskey, Box::new(key), origin.clone(), TEST_SIGNATURES_LAST);
         zone.add_zone_signing_key_mut(signer).expect("the key is one to sign with");
         zone.secure_zone_mut().expect("the zone can be signed");
     }
     for set in zone.records_get_mut().values_mut().filter(|set| is_spoilt(signing, set.record_type())) {
-        spoil_signatures(Arc::make_mut(set));
+        let set = Arc::make_mut(set);
+        set.set_rrsigs(set.rrsigs().iter().map(spoilt).collect());
     }
+    let sets = zone.records_get_mut().values().cloned().collect();
     let mut catalog = Catalog::new();
     catalog.upsert(LowerName::new(origin), vec![Arc::new(zone)]);
-    catalog
+    (catalog, sets)
 }
 
 fn is_spoilt(signing: Signing, kind: RecordType) -> bool {
@@ -172,17 +196,15 @@ fn is_spoilt(signing: Signing, kind: RecordType) -> bool {
     }
 }
 
-fn spoil_signatures(set: &mut RecordSet) {
-    let mut spoilt = set.rrsigs().to_vec();
-    for record in &mut spoilt {
-        if let RData::DNSSEC(DNSSECRData::RRSIG(signature)) = &record.data {
-            let mut octets = signature.sig().to_vec();
-            octets.iter_mut().take(1).for_each(|octet| *octet ^= 1);
-            record.data =
-                RData::DNSSEC(DNSSECRData::RRSIG(RRSIG::from_sig(signature.input().clone(), octets)));
-        }
+/// A signature that does not hold.
+fn spoilt(signature: &Record) -> Record {
+    let mut spoilt = signature.clone();
+    if let RData::DNSSEC(DNSSECRData::RRSIG(signature)) = &signature.data {
+        let mut octets = signature.sig().to_vec();
+        octets.iter_mut().take(1).for_each(|octet| *octet ^= 1);
+        spoilt.data = RData::DNSSEC(DNSSECRData::RRSIG(RRSIG::from_sig(signature.input().clone(), octets)));
     }
-    set.set_rrsigs(spoilt);
+    spoilt
 }
 
 async fn start(zones: Zones) -> (Server<Zones>, SocketAddr) {
@@ -199,9 +221,15 @@ async fn start(zones: Zones) -> (Server<Zones>, SocketAddr) {
     }
 }
 
-fn key() -> EcdsaSigningKey {
+/// Two signers with the one key of a zone.
+fn signers_of(origin: &Name) -> [DnssecSigner; 2] {
     let pkcs8 = EcdsaSigningKey::generate_pkcs8(Algorithm::ECDSAP256SHA256).expect("keys can be made");
-    EcdsaSigningKey::from_pkcs8(&pkcs8, Algorithm::ECDSAP256SHA256).expect("it was made for this")
+    [(), ()].map(|()| {
+        let key =
+            EcdsaSigningKey::from_pkcs8(&pkcs8, Algorithm::ECDSAP256SHA256).expect("it was made for this");
+        let dnskey = DNSKEY::from_key(&key.to_public_key().expect("a key has a public half"));
+        DnssecSigner::new(dnskey, Box::new(key), origin.clone(), TEST_SIGNATURES_LAST)
+    })
 }
 
 fn name(text: &str) -> Name {
