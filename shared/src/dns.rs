@@ -6,6 +6,7 @@
 mod alias;
 mod answer;
 mod validation;
+mod wildcard;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -121,7 +122,12 @@ impl Dns {
 
     async fn ask<T>(&self, name: &Name, kind: RecordType, pick: impl Fn(&RData) -> Option<T>) -> Resolved<T> {
         let (resolver, validates) = self.resolvers.choose().await;
-        answer::read(name, resolver.lookup(name.clone(), kind).await, validates, pick)
+        match answer::read(name, resolver.lookup(name.clone(), kind).await, validates, &pick) {
+            Err(ResolveError::Bogus(_)) if validates => {
+                answer::read_again(name, self.resolvers.ask_again(name, kind).await, pick)
+            }
+            found => found,
+        }
     }
 }
 

@@ -10,9 +10,10 @@ use std::time::Duration;
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::{DnsError, NetError, NoRecords};
 use hickory_resolver::proto::dnssec::Proof;
-use hickory_resolver::proto::op::{Message, ResponseCode};
+use hickory_resolver::proto::op::{DnsResponse, Message, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
+use super::wildcard::{self, Denials};
 use crate::limits::dns::{CNAMES_MAX, NEGATIVE_TTL};
 use crate::port::{Answer, ResolveError, Resolved};
 
@@ -25,7 +26,10 @@ pub(super) fn read<T>(
     pick: impl Fn(&RData) -> Option<T>,
 ) -> Resolved<T> {
     match found {
-        Ok(lookup) => found_records(asked, lookup.message(), validated, pick),
+        Ok(lookup) => {
+            let proofs = validated.then_some(Denials::Hold);
+            found_records(asked, lookup.message(), proofs, pick)
+        }
         Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
             let ttl = none.negative_ttl.map_or(NEGATIVE_TTL, |seconds| Duration::from_secs(seconds.into()));
             let secure = validated && is_denied(&none)?;
@@ -42,27 +46,41 @@ pub(super) fn read<T>(
     }
 }
 
+/// Reads what came of asking once more, without a cache, for what was bogus. Perhaps hickory alone takes it for that, as it gets the proof
+/// of a wildcard wrong (<https://github.com/hickory-dns/hickory-dns/pull/3812>); or it was read without its signatures, which the cache
+/// leaves out of what a CNAME led to.
+pub(super) fn read_again<T>(
+    asked: &Name,
+    found: Result<DnsResponse, NetError>,
+    pick: impl Fn(&RData) -> Option<T>,
+) -> Resolved<T> {
+    match found {
+        Ok(response) => found_records(asked, &response, Some(Denials::Hold), pick),
+        Err(NetError::Dns(DnsError::Nsec { response, proof: Proof::Bogus, .. })) => {
+            found_records(asked, &response, Some(Denials::Disputed), pick)
+        }
+        Err(_) => Err(ResolveError::Bogus(DnsError::DnssecBogus.to_string())),
+    }
+}
+
 fn found_records<T>(
     asked: &Name,
     message: &Message,
-    validated: bool,
+    validated: Option<Denials>,
     pick: impl Fn(&RData) -> Option<T>,
 ) -> Resolved<T> {
-    let answer = follow(asked, &message.answers, pick)?;
-    if answer.records.is_empty() {
+    let prove = |record: &Record| match validated {
+        Some(denials) => wildcard::prove(record, asked, message, denials),
+        None => Ok(false),
+    };
+    let answer = follow(asked, &message.answers, pick, prove)?;
+    match (answer.records.is_empty(), validated) {
+        (false, _) => Ok(answer),
         // a CNAME that leads nowhere
-        return if validated {
-            Err(ResolveError::Bogus("the records are those of other names".to_owned()))
-        } else {
-            nothing(&answer.name, message.response_code, false, NEGATIVE_TTL)
-        };
+        (true, None) => nothing(&answer.name, message.response_code, false, NEGATIVE_TTL),
+        (true, Some(_)) if message.answers.is_empty() => Err(without_proof(asked)),
+        (true, Some(_)) => Err(ResolveError::Bogus("the records are those of other names".to_owned())),
     }
-    // hickory looks for no proof that a wildcard applies where all authority is proved to be unsigned (RFC 4035 §5.3.4)
-    let authority = &message.authorities;
-    if answer.secure && !authority.is_empty() && authority.iter().all(is_insecure) {
-        return Err(ResolveError::Bogus("the authority is that of another zone".to_owned()));
-    }
-    Ok(answer)
 }
 
 /// What is proved but for names that may be there without a signature (RFC 5155 §6, opt-out).
@@ -71,15 +89,20 @@ fn found_without_proof<T>(
     message: &Message,
     pick: impl Fn(&RData) -> Option<T>,
 ) -> Resolved<T> {
-    let answer = follow(asked, &message.answers, pick)?;
+    let answer = follow(asked, &message.answers, pick, |_| Ok(false))?;
     if answer.records.is_empty() {
         return nothing(&answer.name, message.response_code, false, NEGATIVE_TTL);
     }
     Ok(Answer { secure: false, ..answer })
 }
 
-/// The records of `asked`, or of the name that its CNAMEs lead to. Secure only where each link is.
-fn follow<T>(asked: &Name, records: &[Record], pick: impl Fn(&RData) -> Option<T>) -> Resolved<T> {
+/// The records of `asked`, or of the name that its CNAMEs lead to. Secure only where each link is, and `prove` finds nothing wanting.
+fn follow<T>(
+    asked: &Name,
+    records: &[Record],
+    pick: impl Fn(&RData) -> Option<T>,
+    prove: impl Fn(&Record) -> Result<bool, String>,
+) -> Resolved<T> {
     let mut name = asked;
     let (mut secure, mut ttl) = (true, u32::MAX);
     for _ in 0..=CNAMES_MAX {
@@ -98,7 +121,7 @@ fn follow<T>(asked: &Name, records: &[Record], pick: impl Fn(&RData) -> Option<T
                     record.record_type()
                 )));
             }
-            secure &= record.proof == Proof::Secure;
+            secure &= record.proof == Proof::Secure && prove(record).map_err(ResolveError::Bogus)?;
             ttl = ttl.min(record.ttl);
         }
         match alias {
@@ -131,7 +154,11 @@ fn is_denied(none: &NoRecords) -> Result<bool, ResolveError> {
     if authority.iter().any(|record| is_insecure(record) && record.name.zone_of(none.query.name())) {
         return Ok(false);
     }
-    Err(ResolveError::Bogus(format!("nothing proves that {} has no such records", text(none.query.name()))))
+    Err(without_proof(none.query.name()))
+}
+
+fn without_proof(name: &Name) -> ResolveError {
+    ResolveError::Bogus(format!("nothing proves that {} has no such records", text(name)))
 }
 
 fn is_insecure(record: &Record) -> bool {

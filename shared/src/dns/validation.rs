@@ -3,12 +3,18 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::config::{
+    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
+};
+use hickory_resolver::net::dnssec::DnssecDnsHandle;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::xfer::{DnsHandle, FirstAnswer, RetryDnsHandle};
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
+use hickory_resolver::proto::op::{DnsRequestOptions, DnsResponse, Query};
 use hickory_resolver::proto::rr::{Name, RecordType};
+use hickory_resolver::system_conf::read_system_conf;
+use hickory_resolver::{NameServerPool, PoolContext, TlsConfig, TokioResolver};
 
 use super::{DnsSettings, DnsSetupError};
 
@@ -29,10 +35,14 @@ pub enum Validation {
 pub(super) struct Resolvers {
     plain: TokioResolver,
     validating: TokioResolver,
+    uncached: Uncached,
     validation: Validation,
     /// Whether signatures come and hold, once that is known.
     signed: OnceLock<bool>,
 }
+
+/// What the validating resolver is built on. Of an answer that is bogus it shows what it makes of each record set.
+type Uncached = DnssecDnsHandle<RetryDnsHandle<NameServerPool<TokioRuntimeProvider>>>;
 
 /// What was found out is nothing: the servers gave no answer.
 struct NoAnswer;
@@ -44,9 +54,13 @@ impl Resolvers {
             (Validation::Auto, Some(_)) => Validation::Always,
             (validation, _) => validation,
         };
+        let anchors = trust_anchors(settings)?;
+        let (config, options) = servers(settings)?;
+        let uncached = uncached(&config, &options, Arc::clone(&anchors))?;
         Ok(Self {
-            plain: build(settings, None)?,
-            validating: build(settings, Some(trust_anchors(settings)?))?,
+            plain: build(config.clone(), options.clone(), None)?,
+            validating: build(config, options, Some(anchors))?,
+            uncached,
             validation,
             signed: OnceLock::new(),
         })
@@ -64,6 +78,12 @@ impl Resolvers {
             }
         };
         if signed { (&self.validating, true) } else { (&self.plain, false) }
+    }
+
+    /// Asks once more for what the validating resolver took for bogus, to see why.
+    pub(super) async fn ask_again(&self, name: &Name, kind: RecordType) -> Result<DnsResponse, NetError> {
+        let query = Query::query(name.clone(), kind);
+        self.uncached.lookup(query, DnsRequestOptions::default()).first_answer().await
     }
 
     /// Whether signatures come and hold. Whoever asks first finds out; nobody waits for another's question, which may get no answer.
@@ -119,27 +139,50 @@ fn trust_anchors(settings: &DnsSettings) -> Result<Arc<TrustAnchors>, DnsSetupEr
     Ok(Arc::new(anchors))
 }
 
-fn build(settings: &DnsSettings, anchors: Option<Arc<TrustAnchors>>) -> Result<TokioResolver, DnsSetupError> {
-    let mut builder = if settings.servers.is_empty() {
-        TokioResolver::builder_tokio().map_err(DnsSetupError::System)?
+fn servers(settings: &DnsSettings) -> Result<(ResolverConfig, ResolverOpts), DnsSetupError> {
+    let (config, mut options) = if settings.servers.is_empty() {
+        read_system_conf().map_err(DnsSetupError::System)?
     } else {
         let servers = settings.servers.iter().map(|server| name_server(*server)).collect();
-        let config = ResolverConfig::from_name_servers(servers);
-        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        builder.options_mut().use_hosts_file = ResolveHosts::Never;
-        builder
+        let mut options = ResolverOpts::default();
+        options.use_hosts_file = ResolveHosts::Never;
+        (ResolverConfig::from_name_servers(servers), options)
     };
-    let options = builder.options_mut();
     options.timeout = settings.timeout;
     options.attempts = settings.retries;
     options.cache_size = settings.cache_entries;
     options.edns0 = true;
     // each link of a chain of CNAMEs has a proof of its own
     options.preserve_intermediates = true;
+    Ok((config, options))
+}
+
+fn build(
+    config: ResolverConfig,
+    options: ResolverOpts,
+    anchors: Option<Arc<TrustAnchors>>,
+) -> Result<TokioResolver, DnsSetupError> {
+    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    *builder.options_mut() = options;
     if let Some(anchors) = anchors {
         builder = builder.with_trust_anchor(anchors);
     }
     builder.build().map_err(DnsSetupError::System)
+}
+
+fn uncached(
+    config: &ResolverConfig,
+    options: &ResolverOpts,
+    anchors: Arc<TrustAnchors>,
+) -> Result<Uncached, DnsSetupError> {
+    let tls = TlsConfig::new().map_err(DnsSetupError::System)?;
+    let context = Arc::new(PoolContext::new(options.clone(), tls));
+    let pool = NameServerPool::from_config(
+        config.name_servers.iter().cloned(),
+        context,
+        TokioRuntimeProvider::default(),
+    );
+    Ok(DnssecDnsHandle::with_trust_anchor(RetryDnsHandle::new(pool, options.attempts), anchors))
 }
 
 fn name_server(server: SocketAddr) -> NameServerConfig {
