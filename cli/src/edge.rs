@@ -34,6 +34,7 @@ pub(crate) struct Stores {
     pub(crate) inbound: Arc<dyn Queue>,
     pub(crate) outbound: Arc<dyn Queue>,
     pub(crate) deliveries: Arc<dyn Deliveries>,
+    pub(crate) reminders: Arc<dyn Tallies>,
     pub(crate) directory: Arc<dyn Directory>,
     pub(crate) counters: Arc<dyn Counters>,
     pub(crate) tallies: Arc<dyn Tallies>,

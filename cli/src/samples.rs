@@ -78,6 +78,7 @@ pub(crate) fn attempts(
             reply: Some(reply.clone()),
             failure: (status == RecipientStatus::Deferred).then_some(GREYLISTED),
             report: None,
+            untold: None,
         };
         let again = Box::new(Delivery { attempt: number + 1, ..delivery.clone() });
         Record {

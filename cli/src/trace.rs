@@ -172,6 +172,9 @@ struct RecipientStory {
     failure: Option<FailureKind>,
     /// The DSN by which its sender was told; a message with a trace of its own.
     report: Option<MessageId>,
+    /// Whether the sender is to be told of it still, together with other destinations of the message.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    to_be_told: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -346,6 +349,7 @@ impl From<&DeliveryState> for DeliveryStory {
             reply: recipient.reply.as_ref().map(ReplyStory::from),
             failure: recipient.failure,
             report: recipient.report,
+            to_be_told: recipient.untold.is_some(),
         };
         Self {
             destination: state.key.destination(),

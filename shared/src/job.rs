@@ -10,8 +10,9 @@ use crate::mail::{
     Timestamp,
 };
 
-/// The version this code writes. It reads every version released so far (golden files in `tests/jobs/`).
-const VERSION: u8 = 1;
+/// The latest version that this code reads; it reads every one released so far (golden files in `tests/jobs/`). A job says the first
+/// version whose programs can do it: those before leave it in its queue.
+const VERSION: u8 = 2;
 
 /// A text that is not a job this code can read.
 #[derive(Debug, Error)]
@@ -41,6 +42,20 @@ pub struct DeliverJob {
     pub check: bool,
     /// At most [`DELIVERIES_MAX`], sorted by destination.
     pub deliveries: Vec<Delivery>,
+    /// A message whose sender is to be told of it, in place of deliveries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tell: Option<Tell>,
+}
+
+/// A message whose sender is to be told what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tell {
+    /// The message.
+    pub message: MessageId,
+    /// Whom it is accounted to.
+    pub tenant: TenantId,
+    /// The reminders of it, which go away once there is nothing to be told any more.
+    pub reminders: Vec<String>,
 }
 
 /// One message for one destination domain: all that an attempt needs but the bytes.
@@ -93,11 +108,15 @@ pub struct Delivery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
     /// How often this try was put off before it began: for a limit of its destination, and at no cost of an attempt.
-    #[serde(default, skip_serializing_if = "is_never")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub postponed: u32,
+    /// How many more deliveries its message has, of which its sender is told together with it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub others: u32,
 }
 
-/// The DSNs that told of a delay. Each is sent once a delivery, so the next attempt must know of it.
+/// The DSNs that told of a delay. Each is sent once, so the next attempt must know of it. Where a message has other deliveries, and a
+/// delay is told together with theirs, it is no DSN's id that stands here, but a mark that it is told or will be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notices {
     /// To those who asked for it by `NOTIFY=DELAY` (RFC 3461 §4.1).
@@ -168,14 +187,8 @@ pub struct DeliveryKey {
     pub part: u16,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde asks for")]
-fn is_zero(part: &u16) -> bool {
-    *part == 0
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde asks for")]
-fn is_never(times: &u32) -> bool {
-    *times == 0
+fn is_zero<T: Default + PartialEq>(count: &T) -> bool {
+    *count == T::default()
 }
 
 impl DeliveryKey {
@@ -196,12 +209,30 @@ impl DeliverJob {
     pub fn new(deliveries: Vec<Delivery>, check: bool) -> Self {
         let names: Vec<String> = deliveries.iter().map(Delivery::turn).collect();
         let at = deliveries.first().map_or(Timestamp::from_millis(0), |first| first.accepted_at);
-        Self { id: JobId::derived(at, names.iter().map(String::as_str)), check, deliveries }
+        Self { id: JobId::derived(at, names.iter().map(String::as_str)), check, deliveries, tell: None }
+    }
+
+    /// The job of telling a sender, made at `at`: one that is made again later is another one.
+    pub fn tell(tell: Tell, at: Timestamp) -> Self {
+        let id = JobId::derived(at, tell.reminders.iter().map(String::as_str));
+        Self { id, check: false, deliveries: Vec::new(), tell: Some(tell) }
+    }
+
+    /// Whom the job is accounted to: its deliveries are of one tenant.
+    pub fn tenant(&self) -> TenantId {
+        let told = self.tell.iter().map(|tell| &tell.tenant);
+        let delivered = self.deliveries.iter().map(|delivery| &delivery.tenant);
+        told.chain(delivered).next().cloned().unwrap_or_default()
     }
 }
 
 /// A job as a queue carries it.
 pub trait Job: Serialize + DeserializeOwned {
+    /// The first version whose programs can do this job.
+    fn version(&self) -> u8 {
+        1
+    }
+
     /// The JSON text, with its version.
     fn encode(&self) -> String {
         #[derive(Serialize)]
@@ -210,7 +241,8 @@ pub trait Job: Serialize + DeserializeOwned {
             #[serde(flatten)]
             job: &'a J,
         }
-        let json = serde_json::to_string(&Versioned { v: VERSION, job: self }).expect("a job is plain data");
+        let json =
+            serde_json::to_string(&Versioned { v: self.version(), job: self }).expect("a job is plain data");
         // the two characters that JSON may hold as they are and SQS refuses; both can only stand within a text
         if json.contains(['\u{fffe}', '\u{ffff}']) {
             return json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff");
@@ -227,7 +259,7 @@ pub trait Job: Serialize + DeserializeOwned {
         let written_by_us = text.strip_prefix(r#"{"v":1,"#).is_some();
         if !written_by_us {
             let Version { v } = serde_json::from_str(text).map_err(JobError::Malformed)?;
-            if v != VERSION {
+            if !(1..=VERSION).contains(&v) {
                 return Err(JobError::Version(v));
             }
         }
@@ -236,4 +268,10 @@ pub trait Job: Serialize + DeserializeOwned {
 }
 
 impl Job for PrepareJob {}
-impl Job for DeliverJob {}
+
+impl Job for DeliverJob {
+    /// What there is to tell is told since version 2.
+    fn version(&self) -> u8 {
+        if self.tell.is_some() { 2 } else { 1 }
+    }
+}

@@ -1,13 +1,15 @@
 //! Jobs that earlier releases left in a queue stay readable.
 
-use shared::job::{DeliverJob, Delivery, Job, JobError, PrepareJob};
-use shared::mail::{Body, ContentFacts, JobId, MailOptions, ReversePath};
-use shared::port::{DeliveryState, RecipientStatus};
+use shared::job::{DeliverJob, Delivery, Job, JobError, PrepareJob, Tell};
+use shared::mail::{Body, ContentFacts, JobId, MailOptions, OriginalRecipient, Reply, ReversePath, TenantId};
+use shared::port::{Action, DeliveryState, Notification, RecipientStatus};
 use shared::testkit::samples::{delivery, record};
 
 const PREPARE: &str = include_str!("jobs/v1-prepare.json");
 const DELIVER: &str = include_str!("jobs/v1-deliver.json");
+const TELL: &str = include_str!("jobs/v2-tell.json");
 const STATE: &str = include_str!("jobs/state.json");
+const UNTOLD: &str = include_str!("jobs/state-untold.json");
 
 fn golden() -> DeliverJob {
     let mut first = delivery(&["r1@example.org", "\"r 2\"@example.org"]);
@@ -21,6 +23,49 @@ fn golden() -> DeliverJob {
     };
     second.key.part = 1;
     DeliverJob::new(vec![first, second], true)
+}
+
+fn golden_tell() -> DeliverJob {
+    let message = golden().deliveries[0].key.message;
+    let reminders = vec![format!("001764000000000 {message} example.org 1763999999000")];
+    let tell = Tell { message, tenant: TenantId::default(), reminders };
+    DeliverJob::tell(tell, golden().deliveries[0].accepted_at)
+}
+
+/// A state of whose recipient the sender is to be told, as its DSN has been begun.
+fn golden_untold() -> DeliveryState {
+    let mut tried = delivery(&["r1@example.org"]);
+    tried.key.message = "0193f6cd2c007000800000000000000a-0".parse().expect("a message id");
+    tried.others = 2;
+    let mut record = record(&tried, RecipientStatus::Bounced);
+    let reply = Reply::new(550, (1, 1), "no such user");
+    record.recipients[0].report = Some(tried.key.message);
+    record.recipients[0].untold = Some(Box::new(Notification {
+        action: Action::Failed,
+        original: Some(OriginalRecipient { kind: "rfc822".to_owned(), address: "r@example.org".to_owned() }),
+        status: reply.status(),
+        reply: Some(reply),
+        spoken: true,
+        expired: false,
+        suppressed: false,
+        host: record.attempt.host.clone(),
+        ended_at: record.attempt.ended_at,
+        retry_until: tried.expires_at,
+    }));
+    DeliveryState::begin(record)
+}
+
+#[test]
+fn a_job_of_telling_a_sender_is_of_version_2_which_earlier_programs_leave_alone() {
+    assert!(TELL.starts_with(r#"{"v":2,"#));
+    assert_eq!(DeliverJob::decode(TELL).unwrap(), golden_tell());
+    assert_eq!(golden_tell().encode(), TELL.trim_end());
+}
+
+#[test]
+fn a_state_with_something_to_be_told_is_read_and_still_written_so() {
+    assert_eq!(serde_json::to_string(&golden_untold()).unwrap(), UNTOLD.trim_end());
+    assert_eq!(serde_json::from_str::<DeliveryState>(UNTOLD).unwrap(), golden_untold());
 }
 
 #[test]
@@ -61,8 +106,8 @@ fn an_id_follows_from_what_the_job_carries() {
 
 #[test]
 fn what_a_later_version_wrote_is_not_guessed_at() {
-    let later = PREPARE.replace("\"v\":1", "\"v\":2");
-    assert!(matches!(PrepareJob::decode(&later), Err(JobError::Version(2))));
+    let later = PREPARE.replace("\"v\":1", "\"v\":3");
+    assert!(matches!(PrepareJob::decode(&later), Err(JobError::Version(3))));
     for text in ["", "{}", "[]", "{\"v\":1}", "{\"v\":\"1\"}", "{\"v\":1,\"pack\":\"x\"}"] {
         assert!(matches!(PrepareJob::decode(text), Err(JobError::Malformed(_))), "{text}");
     }
@@ -85,4 +130,7 @@ fn write_golden_jobs() {
     let prepare = PrepareJob { pack: "0193f6cd2c007000800000000000000a".parse().unwrap() };
     std::fs::write(folder.join("v1-prepare.json"), prepare.encode() + "\n").unwrap();
     std::fs::write(folder.join("v1-deliver.json"), golden().encode() + "\n").unwrap();
+    std::fs::write(folder.join("v2-tell.json"), golden_tell().encode() + "\n").unwrap();
+    let untold = serde_json::to_string(&golden_untold()).unwrap();
+    std::fs::write(folder.join("state-untold.json"), untold + "\n").unwrap();
 }

@@ -54,6 +54,24 @@ fn a_refused_message_bounces_and_a_job_that_nobody_can_do_is_dead_and_seen() {
     assert!(text.contains("550 5.1.1 nobody here") && text.contains("multipart/report"), "{text}");
     assert_eq!(dsn.from, "");
 
+    // of two destinations, the sender is told once
+    let to = ["u@bad.example", "u@worse.example"];
+    let id = Client::submit(edge.smtp(), "a@app.example", &to, &numbered_message(2, 500));
+    let both = eventually_within(MINUTES, "each bounce names its DSN", || {
+        let trace: Value = serde_json::from_slice(&edge.run(&["trace", &id, "--json"]).stdout).ok()?;
+        let deliveries = trace["deliveries"].as_array()?.iter();
+        let dsns: Vec<String> = deliveries
+            .filter(|delivery| delivery["recipients"][0]["to_be_told"].is_null())
+            .filter_map(|delivery| Some(delivery["recipients"][0]["report"].as_str()?.to_owned()))
+            .collect();
+        (dsns.len() == 2).then_some(dsns)
+    });
+    assert_eq!(both[0], both[1]);
+    edge.settled(&both[0]);
+    let dsn = sender.wait_for(2).remove(1);
+    let text = String::from_utf8_lossy(&dsn.data).into_owned();
+    assert!(to.iter().all(|to| text.contains(&format!("Final-Recipient: rfc822; {to}"))), "{text}");
+
     // the two queues are counted one after the other
     eventually_within(MINUTES, "the poisoned job is dead", || {
         let outbound = &edge.json(&["queue"])["queues"]["outbound"];

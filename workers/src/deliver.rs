@@ -17,6 +17,7 @@ mod permits;
 mod policy;
 mod pool;
 mod record;
+mod reminders;
 mod route;
 mod schedule;
 pub mod shaping;
@@ -40,6 +41,7 @@ pub use policy::{
     ObserveTls, PolicyFound, ResultType, StsMode, TlsMode, TlsObservation, TlsOverride, TlsOverrides,
     TlsVersion, Unobserved,
 };
+pub use reminders::Reminders;
 pub use route::{Route, RouteError, Routes, Rule};
 pub use schedule::{DomainRetry, RetrySettings};
 pub use site::Site;

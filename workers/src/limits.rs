@@ -88,12 +88,41 @@ pub const REPORT_PAUSE: Duration = Duration::from_secs(5 * 60);
 
 /// How long after its 250 a message is late enough for a delay DSN, where NOTIFY=DELAY asks for one.
 pub const DELAY_NOTICE: Duration = Duration::from_secs(4 * HOUR);
+/// How long after a delivery leaves something to tell it is looked whether that of the message's other deliveries is there, too.
+pub const GATHERED_FOR: Duration = Duration::from_secs(10);
+/// How long it waits for those which have an attempt before them.
+pub const GATHERED_WITHIN: Duration = Duration::from_secs(2 * 60);
+/// Whose next attempt is due within that time may be known soon: as long as a delivery that was sent is leased.
+pub const GATHERED_SOON: Duration = SWEEP_LEASE;
+/// Time between two looks at what is to be told.
+pub const REMIND_PAUSE: Duration = Duration::from_secs(5);
+/// How long a message whose job was sent is not sent again, at least; else half as long as it has waited.
+pub const REMINDER_LEASE: Duration = Duration::from_secs(30);
+/// How long a reminder is kept of an attempt that never came to be on record.
+pub const REMINDER_MAX: Duration = Duration::from_secs(DAY);
+/// Books that reminders stand in: each takes a thousand writes a second (DynamoDB, of one partition).
+pub const REMINDER_BOOKS: u8 = 8;
+/// Reminders read at a time.
+pub const REMINDERS_PAGE: usize = 1000;
+/// Such pages of a book a sweep.
+pub const REMINDERS_PAGES_MAX: usize = 10;
+/// Deliveries of a message in which a DSN is noted at a time.
+pub const NOTED_AT_A_TIME: usize = 16;
+/// Most reminders that a job carries, within the octets of a job.
+pub const REMINDERS_A_JOB: usize = 400;
 /// Largest message that a DSN returns whole where RET=FULL asks for it, in octets; of a larger one it carries the header.
 pub const DSN_FULL_OCTETS_MAX: u64 = 64 * 1024;
 /// Most octets of the original's header that a DSN carries.
 pub const DSN_HEADER_OCTETS_MAX: u64 = 64 * 1024;
 /// Most characters of a remote's reply, or of a subject, in a DSN.
 pub const DSN_REPLY_CHARS_MAX: usize = 512;
+/// Most octets in JSON of the reply that a recipient's state keeps. With the next two, the item of a delivery stays within what DynamoDB
+/// takes, whatever the servers say.
+pub const RECIPIENT_REPLY_OCTETS_MAX: usize = 1000;
+/// The same of the reply that an attempt's record keeps.
+pub const ATTEMPT_REPLY_OCTETS_MAX: usize = 500;
+/// The same of a reply that is kept beside the state's for a DSN to tell.
+pub const UNTOLD_REPLY_OCTETS_MAX: usize = 300;
 /// Where a header line of a DSN is folded, in octets, if it has a space there (RFC 5322 §2.1.1).
 pub const FOLD_OCTETS: usize = 76;
 /// Longest line of mail, in octets without its CRLF (RFC 5322 §2.1.1).

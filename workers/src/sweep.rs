@@ -13,10 +13,10 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use self::packs::PackWalk;
-use crate::deliver::{job_order, send_jobs, to_jobs};
+use crate::deliver::{Reminders, job_order, send_jobs, to_jobs};
 use crate::limits::{
-    FORGET_PAGE, FORGET_PAGES_MAX, PACK_RETAIN, PACK_WALK_PAUSE, SWEEP_BACKLOG_MAX, SWEEP_LEASE, SWEEP_PAGE,
-    SWEEP_PAUSE, SWEEP_SHARDS_MAX,
+    FORGET_PAGE, FORGET_PAGES_MAX, PACK_RETAIN, PACK_WALK_PAUSE, REMIND_PAUSE, SWEEP_BACKLOG_MAX,
+    SWEEP_LEASE, SWEEP_PAGE, SWEEP_PAUSE, SWEEP_SHARDS_MAX,
 };
 use crate::tls_report::Reports;
 
@@ -77,6 +77,8 @@ pub struct SweepPorts {
     pub deliveries: Arc<dyn Deliveries>,
     /// What operators have ordered.
     pub directory: Arc<dyn Directory>,
+    /// What senders are to be told.
+    pub reminders: Reminders,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -119,8 +121,9 @@ impl Sweep {
         self
     }
 
-    /// Sweeps every [`SweepSettings::pause`], until `drain` is cancelled; a sweep under way ends at its next step. TLS reports are told
-    /// beside that: what is due does not wait for the servers that take them.
+    /// Sweeps every [`SweepSettings::pause`], until `drain` is cancelled; a sweep under way ends at its next step. Beside that, TLS reports
+    /// are told, so that what is due does not wait for the servers that take them; and what senders are to be told is looked for more
+    /// often.
     pub async fn run(&self, drain: CancellationToken) {
         let clock = &self.ports.clock;
         let sweeping = async {
@@ -139,18 +142,25 @@ impl Sweep {
                 clock.sleep(self.settings.pause).await;
             }
         };
-        let both = async { tokio::join!(sweeping, reporting) };
-        // either may be dropped anywhere: what was leased and not sent is due again after the lease
+        let reminding = async {
+            loop {
+                self.remind().await;
+                clock.sleep(REMIND_PAUSE).await;
+            }
+        };
+        let all = async { tokio::join!(sweeping, reporting, reminding) };
+        // each may be dropped anywhere: what was leased and not sent is due again after the lease
         tokio::select! {
             biased;
             () = drain.cancelled() => {}
-            ((), ()) = both => {}
+            ((), (), ()) = all => {}
         }
     }
 
-    /// One sweep, and then the TLS reports, if they are due.
+    /// One sweep, with what senders are to be told, and then the TLS reports, if they are due.
     pub async fn run_once(&self) -> SweepReport {
-        let report = self.sweep().await;
+        let (mut report, errors) = tokio::join!(self.sweep(), self.remind());
+        report.errors.extend(errors);
         if let Some(reports) = &self.reports {
             reports.run_once().await;
         }
@@ -201,6 +211,16 @@ impl Sweep {
                 report.failed("due deliveries could not be sent", &cause);
             }
         }
+    }
+
+    /// Has senders told what there is to be told; what failed is tried again by a later sweep.
+    async fn remind(&self) -> Vec<String> {
+        let mut report = SweepReport::default();
+        for cause in self.ports.reminders.send_due(&*self.ports.outbound).await {
+            report.failed("what senders are to be told could not be looked for", &cause);
+        }
+        metrics::counter!("spoolway_sweep_errors_total").increment(report.errors.len() as u64);
+        report.errors
     }
 
     /// Asked before anything is leased: what a queue cannot take now stays due, and is nobody's for the time of a lease otherwise.

@@ -10,7 +10,7 @@ use shared::wire::SecretUrls;
 use tokio_util::sync::CancellationToken;
 use workers::deliver::shaping::{LiveRules, OwnRules, Shaper, ShaperPorts};
 use workers::deliver::{
-    BouncePorts, Bounces, Deliver, DeliverPorts, DeliverSettings, Login, Observer, Route, Routes,
+    BouncePorts, Bounces, Deliver, DeliverPorts, DeliverSettings, Login, Observer, Reminders, Route, Routes,
     SecretSource, Site, Source, Sources, Suppressions, Transport, TransportPorts, TransportSettings,
     Transports, check_secret_file,
 };
@@ -165,9 +165,15 @@ pub(super) fn deliver_ports(settings: &Settings, stores: &Stores) -> DeliverPort
         outbound: Arc::clone(&stores.outbound),
         deliveries: Arc::clone(&stores.deliveries),
         directory: Arc::clone(&stores.directory),
+        reminders: reminders(stores),
         clock: Arc::clone(&stores.clock),
         ids: Arc::clone(&stores.ids),
     }
+}
+
+/// What senders are to be told.
+pub(super) fn reminders(stores: &Stores) -> Reminders {
+    Reminders::new(Arc::clone(&stores.reminders), Arc::clone(&stores.clock))
 }
 
 /// The return paths of the edge, where it has any.

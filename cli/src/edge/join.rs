@@ -62,6 +62,7 @@ fn joined(settings: &Settings, stores: &wire::Stores, clock: Arc<dyn Clock>) -> 
         inbound: stores.inbound,
         outbound: stores.outbound,
         deliveries: stores.deliveries,
+        reminders: stores.reminders,
         directory: stores.directory,
         counters: stores.counters,
         tallies: stores.tallies,
@@ -284,6 +285,7 @@ pub(super) fn sweep(
         outbound: Arc::clone(&stores.outbound),
         deliveries: Arc::clone(&stores.deliveries),
         directory: Arc::clone(&stores.directory),
+        reminders: deliver::reminders(stores),
         clock: Arc::clone(&stores.clock),
     };
     let packs = sweeps_packs(settings, reader).then_some(packs);

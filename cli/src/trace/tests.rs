@@ -4,7 +4,7 @@ use shared::mail::{
     Body, ByMode, ClientDns, ContentFacts, DeliverBy, Envelope, Notify, OriginalRecipient, Ret, ReverseDns,
 };
 use shared::pack::{NewMessage, encode};
-use shared::port::{Next, Postponed, Record, Waiting};
+use shared::port::{Action, Next, Notification, Postponed, Record, Waiting};
 
 use super::*;
 use crate::samples::{ACCEPTED, NOW, after, attempts, message_id, stores, text};
@@ -204,6 +204,34 @@ async fn a_bounce_names_the_message_that_tells_the_sender() {
         "  bounced   bob@example.org  550 5.1.1 no such user\n            the sender is told by message {report}\n"
     );
     assert!(told.ends_with(&lines), "{told}");
+}
+
+#[tokio::test]
+async fn a_bounce_says_that_its_sender_is_about_to_be_told() {
+    let id = message_id("a");
+    let no = Reply::new(550, (1, 1), "no such user");
+    let mut bounced = attempts(id, "example.org", &["bob@example.org"], std::slice::from_ref(&no), None);
+    let Record { delivery, attempt, recipients, .. } = &mut bounced[0];
+    recipients[0].status = RecipientStatus::Bounced;
+    recipients[0].untold = Some(Box::new(Notification {
+        action: Action::Failed,
+        original: None,
+        status: no.status(),
+        reply: None,
+        spoken: true,
+        expired: false,
+        suppressed: false,
+        host: None,
+        ended_at: attempt.ended_at,
+        retry_until: delivery.expires_at,
+    }));
+    let told = trace(id, pack(id, &["bob@example.org"]), bounced.clone(), false).await.unwrap();
+    assert!(
+        told.ends_with("\n            the sender is about to be told, with the other destinations\n"),
+        "{told}"
+    );
+    let json = trace(id, pack(id, &["bob@example.org"]), bounced, true).await.unwrap();
+    assert!(json.contains("\"to_be_told\": true"), "{json}");
 }
 
 #[tokio::test]

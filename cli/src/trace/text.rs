@@ -7,7 +7,9 @@ use shared::port::{FeedbackKind, RecipientStatus};
 use workers::deliver::SUPPRESSED_ROUTE;
 
 use super::wishes;
-use super::{AttemptStory, DeliveryStory, FeedbackStory, OrderStory, PackFate, Story, StoryStatus};
+use super::{
+    AttemptStory, DeliveryStory, FeedbackStory, OrderStory, PackFate, RecipientStory, Story, StoryStatus,
+};
 use crate::screen::{Screen, Tone, due, moment, octets, plain, span, time_of_day};
 
 pub(super) fn write(story: &Story, now: Timestamp, screen: Screen, out: &mut dyn Write) -> io::Result<()> {
@@ -115,18 +117,7 @@ fn write_delivery(
     }
     let held_by_order = delivery.held_by_order.filter(|until| *until > now);
     for recipient in &delivery.recipients {
-        let (word, tone) = word(recipient.status, delivery.held || held_by_order.is_some());
-        let reply = recipient.reply.as_ref().map_or("", |reply| reply.line.as_str());
-        let class = recipient.failure.map_or(String::new(), |failure| format!("{}: ", failure.class));
-        writeln!(
-            out,
-            "  {} {}  {class}{reply}",
-            screen.tint(tone, &format!("{word:<9}")),
-            plain(recipient.address.as_str())
-        )?;
-        if let Some(report) = recipient.report {
-            writeln!(out, "            the sender is told by message {report}")?;
-        }
+        write_recipient(recipient, delivery.held || held_by_order.is_some(), screen, out)?;
     }
     for feedback in &delivery.feedback {
         write_feedback(feedback, screen, out)?;
@@ -202,6 +193,31 @@ fn write_attempt(attempt: &AttemptStory, screen: Screen, out: &mut dyn Write) ->
     let day = began.get(..10).unwrap_or_default();
     writeln!(out, "  {} {}  {}", screen.tint(Tone::Quiet, day), time_of_day(attempt.began_at), plain(&text))?;
     writeln!(out, "{:23}{}", "", attempt.reply.line)
+}
+
+fn write_recipient(
+    recipient: &RecipientStory,
+    held: bool,
+    screen: Screen,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let (word, tone) = word(recipient.status, held);
+    let reply = recipient.reply.as_ref().map_or("", |reply| reply.line.as_str());
+    let class = recipient.failure.map_or(String::new(), |failure| format!("{}: ", failure.class));
+    writeln!(
+        out,
+        "  {} {}  {class}{reply}",
+        screen.tint(tone, &format!("{word:<9}")),
+        plain(recipient.address.as_str())
+    )?;
+    match recipient.report {
+        _ if recipient.to_be_told => {
+            writeln!(out, "            the sender is about to be told, with the other destinations")?;
+        }
+        Some(report) => writeln!(out, "            the sender is told by message {report}")?,
+        None => {}
+    }
+    Ok(())
 }
 
 /// What was said later by others: the status above stays what it was.

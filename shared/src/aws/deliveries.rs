@@ -30,7 +30,7 @@ use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{MessageId, Reply, Timestamp};
 use crate::port::{
     Cancel, Claim, Deliveries, DeliveryState, Feedback, Held, Ordered, PendingCursor, PortResult, Postponed,
-    Record,
+    Record, Telling,
 };
 
 type Item = HashMap<String, AttributeValue>;
@@ -80,7 +80,11 @@ impl Deliveries for DynamoDeliveries {
     }
 
     async fn note(&self, key: &DeliveryKey, feedback: Feedback) -> PortResult<bool> {
-        self.note_one(key, feedback).await
+        self.amend("the note on a delivery", key, |state| state.note(feedback.clone())).await
+    }
+
+    async fn tell(&self, key: &DeliveryKey, telling: Telling) -> PortResult<bool> {
+        self.amend("the note of a DSN", key, |state| state.tell(&telling)).await
     }
 
     async fn order(&self, ordered: Vec<Ordered>) -> PortResult<Vec<PortResult<Option<DeliveryState>>>> {

@@ -13,7 +13,7 @@ use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{MessageId, Reply, Timestamp};
 use crate::port::{
     Cancel, Claim, Deliveries, DeliveryState, Feedback, Held, Ordered, PendingCursor, PortError, PortResult,
-    Postponed, Record,
+    Postponed, Record, Telling,
 };
 use store::Row;
 
@@ -26,6 +26,7 @@ const HOLD: &str = "the hold of a delivery";
 const POSTPONE: &str = "the postponement of a delivery";
 const CANCEL: &str = "the cancel of a delivery";
 const NOTE: &str = "the note on a delivery";
+const TELL: &str = "the note of a DSN";
 const ORDER: &str = "the order for a delivery";
 const READ: &str = "the read of the delivery state";
 const DUE: &str = "the lease of due deliveries";
@@ -139,7 +140,14 @@ impl Deliveries for SqliteDeliveries {
 
     async fn note(&self, key: &DeliveryKey, feedback: Feedback) -> PortResult<bool> {
         let key = key.clone();
-        self.database.write(NOTE, move |db| store::note(db, &key, feedback)).await
+        let note = move |db: &Connection| store::amend(db, &key, |state| state.note(feedback));
+        self.database.write(NOTE, note).await
+    }
+
+    async fn tell(&self, key: &DeliveryKey, telling: Telling) -> PortResult<bool> {
+        let key = key.clone();
+        let tell = move |db: &Connection| store::amend(db, &key, |state| state.tell(&telling));
+        self.database.write_in_company(TELL, tell).await
     }
 
     async fn order(&self, ordered: Vec<Ordered>) -> PortResult<Vec<PortResult<Option<DeliveryState>>>> {

@@ -87,6 +87,19 @@ impl Reply {
         &self.text
     }
 
+    /// The reply with the beginning of its text, which takes at most `octets` in JSON.
+    #[must_use]
+    pub fn cut(self, octets: usize) -> Self {
+        let mut left = octets;
+        let fits = |(at, character): (usize, char)| {
+            let own = if matches!(character, '"' | '\\' | '\n') { 2 } else { character.len_utf8() };
+            left = left.checked_sub(own)?;
+            Some(at + character.len_utf8())
+        };
+        let end = self.text.char_indices().map_while(fits).last().unwrap_or(0);
+        if end == self.text.len() { self } else { Self { text: self.text[..end].to_owned().into(), ..self } }
+    }
+
     /// The status for a DSN: the enhanced code, or `x.0.0` of the reply's class (RFC 3464 §2.3.4).
     pub fn status(&self) -> Status {
         let EnhancedCode(subject, detail) = self.enhanced.unwrap_or(EnhancedCode(0, 0));
@@ -120,7 +133,7 @@ impl fmt::Display for Reply {
 }
 
 /// A DSN status code (RFC 3463): `5.1.1`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// 2, 4 or 5.
     pub class: u16,
@@ -164,6 +177,16 @@ mod tests {
         assert_eq!(wire(&Reply::new(250, (1, 5), "ok")), "250 2.1.5 ok\r\n");
         assert_eq!(wire(&Reply::new(550, (7, 1), "no\nnever")), "550-5.7.1 no\r\n550 5.7.1 never\r\n");
         assert_eq!(wire(&Reply::plain(354, "go on")), "354 go on\r\n");
+    }
+
+    #[test]
+    fn a_reply_is_cut_to_what_it_takes_in_json() {
+        let reply = Reply::new(550, (1, 1), "a\"b\n\u{e9}c");
+        for (octets, text) in [(99, "a\"b\n\u{e9}c"), (9, "a\"b\n\u{e9}c"), (7, "a\"b\n"), (2, "a"), (0, "")]
+        {
+            let cut = reply.clone().cut(octets);
+            assert_eq!((cut.text(), cut.enhanced()), (text, reply.enhanced()), "{octets}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::PortResult;
+use super::{Notification, PortResult, Telling};
 use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{FailureKind, Mailbox, MessageId, Reply, ReversePath, TenantId, Timestamp};
 use crate::order::Order;
@@ -52,6 +52,10 @@ pub trait Deliveries: Send + Sync {
     /// Adds what came to be known of a recipient after its delivery; its status stays as it is. Written twice (by the same report on
     /// the same recipient) it is there once. `false` where there is no item.
     async fn note(&self, key: &DeliveryKey, feedback: Feedback) -> PortResult<bool>;
+
+    /// Notes on the recipients that `telling` names, of whom its sender is to be told, which DSN does so; and where that is put in, that
+    /// there is nothing to be told of them any more. When the delivery is due stays as it is. `false` where there is no item.
+    async fn tell(&self, key: &DeliveryKey, telling: Telling) -> PortResult<bool>;
 
     /// Gives orders to deliveries; one answer each, in their order: the state after them, `None` where there is no item and none was
     /// to be made. An order changes nothing that is settled, and given twice it is given once
@@ -246,6 +250,9 @@ pub struct DeliveryState {
     /// The delivery as the next attempt will make it; `None` once settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Box<Delivery>>,
+    /// The delivery as it was tried, without recipients: what DSNs return of the message, while there is something to be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<Box<Delivery>>,
     /// What came to be known later, oldest first: the first one and the latest, at most
     /// [`FEEDBACK_MAX`](crate::limits::FEEDBACK_MAX).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -305,9 +312,13 @@ pub struct RecipientState {
     /// What kind of failure it tells of, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureKind>,
-    /// The DSN by which its sender was told of it: that it was given up, is late, or was delivered.
+    /// The DSN by which its sender was told of it: that it was given up, is late, or was delivered. With `untold` the one that is about
+    /// to be put in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<MessageId>,
+    /// What its sender is to be told of it still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untold: Option<Box<Notification>>,
 }
 
 /// What became of a recipient.

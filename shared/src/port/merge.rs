@@ -1,16 +1,17 @@
 use super::{
     Cancel, DeliveryState, Feedback, Held, Next, Postponed, RecipientState, RecipientStatus, Record,
-    Standing, Untried,
+    Standing, Telling, Untried,
 };
 use crate::job::Delivery;
 use crate::limits::{ATTEMPTS_MAX, FEEDBACK_MAX};
-use crate::mail::{Mailbox, Reply};
+use crate::mail::{Mailbox, Reply, Timestamp};
 
 /// What [`Deliveries::record`](super::Deliveries::record) and its kin make of an item, the same in every store.
 impl DeliveryState {
     /// The item after its first record.
     pub fn begin(record: Record) -> Self {
         let Record { delivery, attempt, recipients, next, .. } = record;
+        let original = original(&delivery, &recipients);
         let mut state = Self {
             key: delivery.key,
             tenant: delivery.tenant,
@@ -29,6 +30,7 @@ impl DeliveryState {
             orders: Vec::new(),
             due_at: None,
             pending: None,
+            original,
             feedback: Vec::new(),
         };
         state.set_next(next);
@@ -106,20 +108,48 @@ impl DeliveryState {
         true
     }
 
+    /// Notes which DSN tells what is to be told; tells whether that was new.
+    pub fn tell(&mut self, telling: &Telling) -> bool {
+        let mut changed = false;
+        for recipient in &mut self.recipients {
+            let is_told = |(address, ended_at): &(Mailbox, Timestamp)| {
+                let untold = recipient.untold.as_ref();
+                let same =
+                    untold.is_some_and(|one| (one.action, one.ended_at) == (telling.action, *ended_at));
+                same && *address == recipient.address
+            };
+            if !telling.recipients.iter().any(is_told) {
+                continue;
+            }
+            changed |= telling.put_in || recipient.report != Some(telling.report);
+            recipient.report = Some(telling.report);
+            if telling.put_in {
+                recipient.untold = None;
+            }
+        }
+        self.keep_original(None);
+        changed
+    }
+
     /// Adds a record to the item.
     pub fn add(&mut self, record: Record) {
-        let Record { attempt, recipients, next, .. } = record;
+        let Record { delivery, attempt, recipients, next, .. } = record;
+        let original = original(&delivery, &recipients);
         let (number, ended_at) = (attempt.number, attempt.ended_at);
         let later_is_known = self.attempts.last().is_some_and(|last| last.number > number);
-        for told in recipients {
+        for mut told in recipients {
             match self.recipients.iter_mut().find(|known| known.address == told.address) {
                 None => self.recipients.push(told),
                 Some(known) if known.status.is_final() => {}
                 // of two deferrals, the later attempt's is the last word
                 Some(_) if later_is_known && !told.status.is_final() => {}
-                Some(known) => *known = told,
+                Some(known) => {
+                    told.follow(known);
+                    *known = told;
+                }
             }
         }
+        self.keep_original(original);
         if let Err(place) = self.attempts.binary_search_by_key(&number, |known| known.number) {
             self.attempts.insert(place, attempt);
             // the first tells how it began, and the latest how it stands
@@ -133,6 +163,12 @@ impl DeliveryState {
             self.set_next(next);
         }
         self.obey_standing(ended_at);
+    }
+
+    /// Keeps what DSNs return of the message for as long as there is something to be told.
+    fn keep_original(&mut self, newer: Option<Box<Delivery>>) {
+        let untold = self.recipients.iter().any(|recipient| recipient.untold.is_some());
+        self.original = newer.or(self.original.take()).filter(|_| untold);
     }
 
     fn set_next(&mut self, next: Next) {
@@ -157,4 +193,23 @@ impl DeliveryState {
             (self.due_at, self.pending, self.waiting) = (None, None, None);
         }
     }
+}
+
+impl RecipientState {
+    /// Takes the place of an earlier state. Of who is deferred still, what was told and what is to be told is no less true.
+    fn follow(&mut self, earlier: &Self) {
+        if self.status.is_final() || self.untold.is_some() {
+            return;
+        }
+        self.untold.clone_from(&earlier.untold);
+        if earlier.untold.is_some() || self.report.is_none() {
+            self.report = earlier.report;
+        }
+    }
+}
+
+/// What DSNs return of the message of a delivery, where there is something to be told of it.
+fn original(delivery: &Delivery, recipients: &[RecipientState]) -> Option<Box<Delivery>> {
+    let untold = recipients.iter().any(|recipient| recipient.untold.is_some());
+    untold.then(|| Box::new(Delivery { recipients: Vec::new(), ..delivery.clone() }))
 }

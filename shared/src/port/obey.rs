@@ -31,6 +31,7 @@ impl DeliveryState {
             reply: None,
             failure: None,
             report: None,
+            untold: None,
         };
         Self {
             key: delivery.key.clone(),
@@ -48,6 +49,7 @@ impl DeliveryState {
             recipients: delivery.recipients.iter().map(|recipient| waiting(&recipient.address)).collect(),
             attempts: Vec::new(),
             orders: Vec::new(),
+            original: None,
             feedback: Vec::new(),
             due_at: Some(due_at),
             pending: Some(Box::new(delivery)),

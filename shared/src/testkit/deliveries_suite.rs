@@ -7,6 +7,7 @@ mod notes;
 mod orders;
 mod postponements;
 mod records;
+mod tells;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -60,6 +61,9 @@ pub async fn deliveries_suite(fixture: &dyn Fixture<dyn Deliveries>) {
     postponements::a_record_ends_the_wait(fixture).await;
     postponements::what_an_operator_returns_stays_due_at_once(fixture).await;
     postponements::what_is_released_from_a_hold_can_be_put_off(fixture).await;
+    tells::what_is_told_is_noted_and_changes_nothing_else(fixture).await;
+    tells::who_stays_deferred_stays_told_of_and_an_end_is_told_anew(fixture).await;
+    tells::tellings_and_records_that_race_are_all_kept(fixture).await;
     due::state_outlives_its_handles(fixture).await;
 }
 
@@ -88,6 +92,7 @@ pub async fn deliveries_under_faults(fixture: &dyn Fixture<dyn Deliveries>, seed
         notes::notes_hold(&*faulty, &*b).await;
         orders::orders_hold(&*faulty, &*b).await;
         postponements::postponements_hold(&*faulty, &*b).await;
+        tells::tellings_hold(&*faulty, &*b).await;
     }
     assert!(faults.failed() > 0, "the seed draws no fault at all");
 }

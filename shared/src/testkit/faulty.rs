@@ -13,7 +13,7 @@ use crate::mail::{Domain, MessageId, PackId, Reply, TenantId, Timestamp};
 use crate::port::{
     Cancel, Claim, Count, Counters, Deliveries, DeliveryState, Depth, Directory, Entry, EntryKind, Feedback,
     Held, Keys, Mark, Ordered, Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Postponed,
-    Queue, Receipt, Received, Record, SigningKey, Spool, SpoolWriter, Taken, Tallies, Window,
+    Queue, Receipt, Received, Record, SigningKey, Spool, SpoolWriter, Taken, Tallies, Telling, Window,
 };
 
 /// A port whose operations fail as [`Faults`] has it: `Faulty<dyn Spool>` is a `Spool`, and so on for each port.
@@ -131,6 +131,9 @@ impl Deliveries for Faulty<dyn Deliveries> {
     }
     async fn note(&self, key: &DeliveryKey, feedback: Feedback) -> PortResult<bool> {
         self.faults.apply("note", self.inner.note(key, feedback)).await
+    }
+    async fn tell(&self, key: &DeliveryKey, telling: Telling) -> PortResult<bool> {
+        self.faults.apply("tell", self.inner.tell(key, telling)).await
     }
 
     async fn order(&self, ordered: Vec<Ordered>) -> PortResult<Vec<PortResult<Option<DeliveryState>>>> {

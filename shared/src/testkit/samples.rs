@@ -85,6 +85,7 @@ pub fn delivery(to: &[&str]) -> Delivery {
         notices: Default::default(),
         route: None,
         postponed: 0,
+        others: 0,
     }
 }
 
@@ -109,6 +110,7 @@ pub fn record(delivery: &Delivery, status: RecipientStatus) -> Record {
         reply: Some(reply.clone()),
         failure: None,
         report: None,
+        untold: None,
     };
     let next = match status {
         RecipientStatus::Deferred => Next::Due {

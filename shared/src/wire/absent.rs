@@ -12,7 +12,7 @@ use crate::mail::{Domain, MessageId, PackId, Reply, Timestamp};
 use crate::port::{
     Cancel, Claim, Count, Counters, Deliveries, DeliveryState, Depth, Directory, Entry, EntryKind, Feedback,
     Held, Keys, Mark, Ordered, Outgoing, PackInfo, PendingCursor, Piece, PortError, PortResult, Postponed,
-    Queue, Receipt, Received, Record, SigningKey, Spool, SpoolWriter, Taken, Tallies, Window,
+    Queue, Receipt, Received, Record, SigningKey, Spool, SpoolWriter, Taken, Tallies, Telling, Window,
 };
 
 /// Stands where a store is that is not opened. Whoever asks it for anything has a fault, and is told so: it refuses every call.
@@ -114,6 +114,10 @@ impl Deliveries for Absent {
 
     async fn note(&self, _: &DeliveryKey, _: Feedback) -> PortResult<bool> {
         self.refuse("the note on a delivery")
+    }
+
+    async fn tell(&self, _: &DeliveryKey, _: Telling) -> PortResult<bool> {
+        self.refuse("the note of a DSN")
     }
 
     async fn order(&self, _: Vec<Ordered>) -> PortResult<Vec<PortResult<Option<DeliveryState>>>> {

@@ -45,12 +45,23 @@ impl Plan {
         let keys = opening.keys(self.keys);
         let inbound = opening.inbound(self.inbound);
         let outbound = opening.outbound(self.outbound);
-        let deliveries = opening.state(self.state);
+        let (deliveries, reminders) = opening.state(self.state);
         let directory = opening.directory(self.directory);
         let (counters, tallies) = opening.counters(self.counters);
         opening.problems.finish()?;
         let owned = Arc::new(opening.owned);
-        Ok(Stores { spool, inbound, outbound, deliveries, directory, keys, counters, tallies, owned })
+        Ok(Stores {
+            spool,
+            inbound,
+            outbound,
+            deliveries,
+            reminders,
+            directory,
+            keys,
+            counters,
+            tallies,
+            owned,
+        })
     }
 
     /// Makes the folders of all stores first, so that one that cannot be made is one mistake and not one of each store in it.
@@ -156,20 +167,27 @@ impl Opening {
         }
     }
 
-    fn state(&mut self, at: Option<TableAt>) -> Arc<dyn Deliveries> {
+    fn state(&mut self, at: Option<TableAt>) -> (Arc<dyn Deliveries>, Arc<dyn Tallies>) {
+        let absent = || Arc::new(Absent(Store::State));
         match at {
-            Some(TableAt::File(path)) => match self.table(Store::State, &path, SqliteDeliveries::new) {
-                Some(deliveries) => {
-                    let deliveries = Arc::new(deliveries);
-                    self.owned.add_deliveries(&path, Arc::clone(&deliveries));
-                    deliveries
+            Some(TableAt::File(path)) => {
+                let open = |database: &Database| {
+                    Ok((SqliteDeliveries::new(database)?, SqliteTallies::new(database)?))
+                };
+                match self.table(Store::State, &path, open) {
+                    Some((deliveries, reminders)) => {
+                        let deliveries = Arc::new(deliveries);
+                        self.owned.add_deliveries(&path, Arc::clone(&deliveries));
+                        (deliveries, Arc::new(reminders))
+                    }
+                    None => (absent(), absent()),
                 }
-                None => Arc::new(Absent(Store::State)),
-            },
-            Some(TableAt::DynamoDb(table)) => {
-                self.cloud(Arc::new(Absent(Store::State)), |aws| Arc::new(DynamoDeliveries::new(aws, &table)))
             }
-            None => Arc::new(Absent(Store::State)),
+            Some(TableAt::DynamoDb(table)) => (
+                self.cloud(absent(), |aws| Arc::new(DynamoDeliveries::new(aws, &table))),
+                self.cloud(absent(), |aws| Arc::new(DynamoTallies::new(aws, &table))),
+            ),
+            None => (absent(), absent()),
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Stores {
     pub outbound: Arc<dyn Queue>,
     /// Delivery state and claims.
     pub deliveries: Arc<dyn Deliveries>,
+    /// Reminders of what senders are to be told, which are where the state is: who finds the one finds the other.
+    pub reminders: Arc<dyn Tallies>,
     /// What an operator has set up.
     pub directory: Arc<dyn Directory>,
     /// Signing keys.

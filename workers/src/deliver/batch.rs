@@ -61,7 +61,7 @@ pub(crate) async fn send_jobs(
         let outgoing = batch.iter().map(|(job, delay)| Outgoing {
             body: job.encode(),
             delay: *delay,
-            tenant: job.deliveries.first().map(|first| first.tenant.clone()).unwrap_or_default(),
+            tenant: job.tenant(),
             priority: priority(&job.deliveries),
         });
         match queue.send(outgoing.collect()).await {

@@ -1,122 +1,90 @@
 //! DSNs (RFC 3461, RFC 3464), put in through the same door as any other mail.
 
 mod encode;
+mod gathered;
 mod original;
 mod report;
+mod row;
 mod text;
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;
 use shared::job::{Delivery, Job, PrepareJob};
-use shared::mail::{
-    Body, Client, ContentFacts, Envelope, MailOptions, MessageId, PackId, Reply, ReversePath, Status,
-};
+use shared::mail::{Body, Client, ContentFacts, Envelope, MailOptions, MessageId, PackId, ReversePath};
 use shared::pack::{self, NewMessage};
-use shared::port::{Outgoing, PortError, PortResult, RecipientStatus};
+use shared::port::{Action, Outgoing, PortError, PortResult};
 
-use self::report::{Report, Row};
+pub(super) use self::gathered::tell;
+use self::report::Report;
+pub(super) use self::row::Row;
 use super::backoff::persist;
-use super::record::{Event, Item, Judged, News};
+use super::record::Event;
 use super::stage::DeliverPorts;
 use crate::limits::{PORT_TRIES, RECORD_TRIES};
 
-/// Puts in the DSN of the news at `place` of `judged`, whose sender is not null; tells which message it is.
-///
-/// Its pack has a derived id, so that an attempt that is repeated after a crash makes the same report again and not a second
-/// one: of two packs the first stays, whatever the second says, and `prepare` prepares a pack once. The
-/// recipients are part of what the id is derived from: who fails only in the repetition is reported too. A delay is told once a
-/// delivery, whoever is late.
-///
-/// So there is at most one of a kind for a delivery and an attempt, which tells of all its recipients together. A message to several
-/// domains is several deliveries, and those that fail at different times are told of one by one, as RFC 3464 §2 foresees: to wait
-/// for the slowest would keep from the sender for days what is known. `expanded` is never told, as no list is expanded here.
-pub(super) async fn put_in(
-    ports: &DeliverPorts,
-    hostname: &str,
-    judged: &Judged,
-    place: usize,
-) -> PortResult<MessageId> {
-    let delivery = &judged.record.delivery;
-    let news = &judged.news[place];
-    let id = PackId::derived(delivery.accepted_at, &seed(judged, news));
-    let returned = original::read(ports, delivery, news.event == Event::Failed).await;
-    let report = Report {
-        hostname,
-        id,
-        boundary: format!("{:016x}{:016x}", ports.ids.random(), ports.ids.random()),
-        now: ports.clock.now(),
-        delivery,
-        attempt: &judged.record.attempt,
-        event: news.event,
-        rows: rows(judged, news),
-        retry_until: judged.retry_until,
-        returned,
-    };
-    let message = pack_message(hostname, &report);
-    let parts = pack::encode(id, report.now, vec![message]);
+/// A DSN to be.
+pub(super) struct Dsn<'a> {
+    /// What its id is derived from: all that makes it the one that it is.
+    pub(super) seed: String,
+    /// The message, as a delivery of it was tried; its sender is not null.
+    pub(super) original: &'a Delivery,
+    /// What it tells.
+    pub(super) action: Action,
+    /// Of whom.
+    pub(super) rows: &'a [Row<'a>],
+}
+
+impl<'a> Dsn<'a> {
+    /// The DSN of one attempt's news, whose only delivery that is.
+    ///
+    /// An attempt that is repeated after a crash makes the same report again and not a second one, by its seed. The recipients are part
+    /// of it: who fails only in the repetition is reported too. A delay is told once, whoever is late.
+    pub(super) fn of(delivery: &'a Delivery, event: Event, rows: &'a [Row<'a>]) -> Self {
+        let (key, action) = (&delivery.key, event.action());
+        let seed = match event {
+            Event::Delayed { delay, deliver_by } => format!("{key} delayed {delay} {deliver_by}"),
+            Event::Failed | Event::Relayed | Event::Delivered => {
+                let begun = format!("{key}@{} {}", delivery.attempt, action.as_str());
+                rows.iter().fold(begun, |seed, row| format!("{seed} {}", row.address))
+            }
+        };
+        Self { seed, original: delivery, action, rows }
+    }
+
+    /// The message that it will be.
+    pub(super) fn id(&self) -> MessageId {
+        MessageId { pack: PackId::derived(self.original.accepted_at, &self.seed), n: 0 }
+    }
+}
+
+/// Puts in `dsn`, and tells which message it is. Of two packs with its id the first stays, whatever the second says, and `prepare`
+/// prepares a pack once. `expanded` is never told, as no list is expanded here.
+pub(super) async fn put_in(ports: &DeliverPorts, hostname: &str, dsn: &Dsn<'_>) -> PortResult<MessageId> {
+    let Dsn { original, action, rows, .. } = *dsn;
+    let message = dsn.id();
+    let id = message.pack;
+    let returned = original::read(ports, original, action == Action::Failed).await;
+    let boundary = format!("{:016x}{:016x}", ports.ids.random(), ports.ids.random());
+    let report = Report { hostname, id, boundary, now: ports.clock.now(), original, action, rows, returned };
+    let packed = pack_message(hostname, &report);
+    let parts = pack::encode(id, report.now, vec![packed]);
     // a failure or a delay that cannot be told now is told later; a delivery is not made again to tell of it
-    let tries = match news.event {
-        Event::Failed | Event::Delayed { .. } => PORT_TRIES,
-        Event::Relayed | Event::Delivered => RECORD_TRIES,
+    let tries = match action {
+        Action::Failed | Action::Delayed => PORT_TRIES,
+        Action::Relayed | Action::Delivered => RECORD_TRIES,
     };
     persist(&*ports.clock, tries, || ports.spool.put(id, parts.clone())).await?;
-    persist(&*ports.clock, tries, || send(ports, delivery, id)).await?;
-    tracing::info!(message_id = %delivery.key.message, report_id = %MessageId { pack: id, n: 0 }, event = ?news.event, "DSN put in");
+    persist(&*ports.clock, tries, || send(ports, original, id)).await?;
+    let (about, action) = (original.key.message, action.as_str());
+    tracing::info!(message_id = %about, report_id = %message, action, recipients = rows.len(), "DSN put in");
     metrics::counter!("spoolway_dsns_total").increment(1);
-    Ok(MessageId { pack: id, n: 0 })
-}
-
-fn seed(judged: &Judged, news: &News) -> String {
-    let delivery = &judged.record.delivery;
-    let attempt = format!("{}@{}", delivery.key, delivery.attempt);
-    let mut seed = match news.event {
-        Event::Failed => format!("{attempt} failed"),
-        Event::Delayed { delay, deliver_by } => {
-            return format!("{} delayed {delay} {deliver_by}", delivery.key);
-        }
-        Event::Relayed => format!("{attempt} relayed"),
-        Event::Delivered => format!("{attempt} delivered"),
-    };
-    for item in &news.items {
-        seed = format!("{seed} {}", judged.record.recipients[item.at].address);
-    }
-    seed
-}
-
-fn rows<'a>(judged: &'a Judged, news: &'a News) -> Vec<Row<'a>> {
-    let row = |item: &'a Item| {
-        let recorded = judged.record.recipients[item.at].reply.as_ref().map(Reply::status);
-        let status = match news.event {
-            // RFC 2852 §4: 4.4.7 once the time is up
-            Event::Delayed { .. } if item.expired => Some(Status { class: 4, subject: 4, detail: 7 }),
-            _ => recorded,
-        };
-        Row {
-            recipient: &judged.record.delivery.recipients[item.at],
-            status: fitting(news.event, status),
-            reply: &item.reply,
-            spoken: item.spoken,
-            expired: item.expired,
-            suppressed: judged.record.recipients[item.at].status == RecipientStatus::Suppressed,
-        }
-    };
-    news.items.iter().map(row).collect()
-}
-
-/// `status` if its class is one that the event can have (RFC 3464 §2.3.4), and else the one that says no more than the class.
-fn fitting(event: Event, status: Option<Status>) -> Status {
-    let (fits, class): (&[u16], u16) = match event {
-        Event::Failed => (&[4, 5], 5),
-        Event::Delayed { .. } => (&[4], 4),
-        Event::Relayed | Event::Delivered => (&[2], 2),
-    };
-    status.filter(|status| fits.contains(&status.class)).unwrap_or(Status { class, subject: 0, detail: 0 })
+    Ok(message)
 }
 
 fn pack_message(hostname: &str, report: &Report<'_>) -> (NewMessage, ContentFacts, Bytes) {
     let bytes = report.compose();
-    let Delivery { from, options, tenant, .. } = report.delivery;
+    let Delivery { from, options, tenant, .. } = report.original;
     let recipients = from.mailbox().cloned().into_iter().map(Into::into).collect();
     // the header is ASCII, but for a sender's address that is not
     let smtputf8 = from.mailbox().is_some_and(|sender| encode::in_ascii(sender).is_none());
@@ -150,7 +118,7 @@ fn pack_message(hostname: &str, report: &Report<'_>) -> (NewMessage, ContentFact
     (message, facts, bytes.into())
 }
 
-async fn send(ports: &DeliverPorts, delivery: &Delivery, pack: PackId) -> PortResult<()> {
+pub(super) async fn send(ports: &DeliverPorts, delivery: &Delivery, pack: PackId) -> PortResult<()> {
     let body = PrepareJob { pack }.encode();
     let outgoing =
         Outgoing { body, delay: std::time::Duration::ZERO, tenant: delivery.tenant.clone(), priority: 0 };

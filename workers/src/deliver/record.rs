@@ -5,12 +5,17 @@ mod news;
 use std::time::Duration;
 
 use shared::job::Delivery;
-use shared::mail::{EnhancedCode, MessageId, Recipient, Reply, ReversePath, Timestamp};
-use shared::port::{DELAY_MAX, Next, RecipientState, RecipientStatus, Record};
+use shared::mail::{EnhancedCode, MessageId, PackId, Recipient, Reply, ReversePath, Timestamp};
+use shared::port::{DELAY_MAX, Next, Notification, RecipientState, RecipientStatus, Record};
 
+#[cfg(test)]
+pub(super) use self::news::fitting;
 pub(super) use self::news::{Event, Item, News, may_be_told_of_delay};
+use super::dsn::Row;
 use super::{Hop, Meaning, Outcome, RecipientOutcome, RetrySettings, Tried};
-use crate::limits::{REPORT_PAUSE, RETRY_GRACE};
+use crate::limits::{
+    ATTEMPT_REPLY_OCTETS_MAX, RECIPIENT_REPLY_OCTETS_MAX, REPORT_PAUSE, RETRY_GRACE, UNTOLD_REPLY_OCTETS_MAX,
+};
 
 /// An attempt, judged: what is to be written, and what has to happen before and after that.
 #[derive(Debug)]
@@ -36,7 +41,8 @@ pub(super) fn judge(
     now: Timestamp,
     chance: f64,
 ) -> Judged {
-    let Tried { delivery, attempt, mut outcomes } = tried;
+    let Tried { delivery, mut attempt, mut outcomes } = tried;
+    attempt.reply = attempt.reply.cut(ATTEMPT_REPLY_OCTETS_MAX);
     // a recipient without an outcome must not be lost, whatever the transport did
     for recipient in delivery.recipients.iter().skip(outcomes.len()) {
         let reply = Reply::new(451, (3, 0), "the attempt ended without an outcome");
@@ -65,8 +71,9 @@ pub(super) fn judge(
             Outcome::Discarded => (RecipientStatus::Discarded, reply),
             Outcome::Deferred if next_try.is_some() => {
                 let recipient = delivery.recipients.get(at);
-                report =
-                    delivery.notices.latest().filter(|_| recipient.is_some_and(news::may_be_told_of_delay));
+                // of what is gathered, the state knows
+                let notice = delivery.notices.latest().filter(|_| delivery.others == 0);
+                report = notice.filter(|_| recipient.is_some_and(news::may_be_told_of_delay));
                 (RecipientStatus::Deferred, reply)
             }
             Outcome::Deferred | Outcome::Bounced | Outcome::Suppressed => {
@@ -81,9 +88,10 @@ pub(super) fn judge(
         recipients.push(RecipientState {
             address,
             status,
-            reply: Some(reply),
+            reply: Some(reply.cut(RECIPIENT_REPLY_OCTETS_MAX)),
             failure: meaning.kind,
             report,
+            untold: None,
         });
     }
     let retry_until = settings.expiry(&delivery);
@@ -112,14 +120,56 @@ fn next_delivery(record: &Record) -> Delivery {
 }
 
 impl Judged {
+    /// What a DSN says of the news at `place`.
+    pub(super) fn notifications(&self, place: usize) -> Vec<Notification> {
+        let Record { delivery, attempt, recipients, .. } = &self.record;
+        let News { event, items } = &self.news[place];
+        let until = self.retry_until;
+        let of = |item: &Item| {
+            item.notification(
+                event.action(),
+                &delivery.recipients[item.at],
+                &recipients[item.at],
+                attempt,
+                until,
+            )
+        };
+        items.iter().map(of).collect()
+    }
+
+    /// The recipients in the news at `place`, of which `notifications` are told.
+    pub(super) fn rows<'a>(&'a self, place: usize, notifications: &'a [Notification]) -> Vec<Row<'a>> {
+        let told = self.news[place].items.iter().zip(notifications);
+        told.filter_map(|(item, told)| Row::of(&self.record.recipients[item.at], told)).collect()
+    }
+
     /// Notes the DSN that tells the news at `place`.
     pub(super) fn told_by(&mut self, place: usize, report: MessageId) {
-        let news = &self.news[place];
-        for item in &news.items {
+        for item in &self.news[place].items {
             self.record.recipients[item.at].report = Some(report);
         }
+        self.notice(place, report);
+    }
+
+    /// Notes the news to be told with that of the message's other deliveries.
+    pub(super) fn leave_untold(&mut self) {
+        for place in 0..self.news.len() {
+            let notifications = self.notifications(place);
+            for (item, mut notification) in self.news[place].items.iter().zip(notifications) {
+                notification.reply = notification.reply.map(|reply| reply.cut(UNTOLD_REPLY_OCTETS_MAX));
+                self.record.recipients[item.at].untold = Some(Box::new(notification));
+            }
+            let Delivery { key, accepted_at, .. } = &self.record.delivery;
+            let name = format!("{} {:?}", key.message, self.news[place].event);
+            let report = MessageId { pack: PackId::derived(*accepted_at, &name), n: 0 };
+            self.notice(place, report);
+        }
+    }
+
+    /// Lets the next attempt know of a delay that is told.
+    fn notice(&mut self, place: usize, report: MessageId) {
         let (Event::Delayed { delay, deliver_by }, Next::Due { delivery, .. }) =
-            (news.event, &mut self.record.next)
+            (self.news[place].event, &mut self.record.next)
         else {
             return;
         };

@@ -5,6 +5,7 @@ mod groups;
 mod ordered;
 mod recorder;
 mod shaped;
+mod told;
 mod withheld;
 
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use self::shaped::Sites;
 use self::withheld::{Parts, Withheld};
 use super::permits::Permits;
 use super::shaping::Shaper;
-use super::{RetrySettings, Route, Routes, SmartHosts, Suppressions, Transport, Tried};
+use super::{Reminders, RetrySettings, Route, Routes, SmartHosts, Suppressions, Transport, Tried};
 use crate::limits::{CONNECTIONS_MAX, FAILED_PAUSE, HELD_PAUSE, LEASE, ORDERED_PAUSE, RECORDS_MAX, RETAIN};
 use crate::orders::Orders;
 use crate::{Stage, Verdict};
@@ -81,6 +82,8 @@ pub struct DeliverPorts {
     pub deliveries: Arc<dyn Deliveries>,
     /// What operators have ordered.
     pub directory: Arc<dyn Directory>,
+    /// What senders are to be told.
+    pub reminders: Reminders,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Whom mail is not sent to.
@@ -274,6 +277,10 @@ impl Stage for Deliver {
                 return Verdict::Again { after: FAILED_PAUSE };
             }
         };
+        if let Some(tell) = &job.tell {
+            self.tell_sender(tell).await;
+            return Verdict::Done;
+        }
         let mut run = Run {
             job: job.id.as_str().to_owned(),
             // two runs in one process are two holders: a queue may deliver a job twice

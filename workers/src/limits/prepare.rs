@@ -32,7 +32,7 @@ pub const AGAIN_AFTER_BROKEN: Duration = Duration::from_secs(1);
 /// How much longer than its messages live a prepared pack is remembered.
 pub const FORGET_AFTER_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Octets that a delivery takes in JSON beside its texts, at most: names, numbers, punctuation.
-pub const DELIVERY_OCTETS: usize = 976;
+pub const DELIVERY_OCTETS: usize = 992;
 /// Octets that a recipient takes in JSON beside its address.
 pub const RECIPIENT_OCTETS: usize = 16;
 /// Octets that NOTIFY of a recipient takes in JSON.

@@ -20,6 +20,8 @@ struct Part {
     /// The place of the first of them among all recipients of the message.
     first: usize,
     recipients: Vec<Recipient>,
+    /// How many more parts the message has.
+    others: u32,
 }
 
 /// One delivery to be.
@@ -109,7 +111,7 @@ pub(super) fn held(
 }
 
 fn delivery(prepared: &Prepared, part: Part, expires_at: Timestamp) -> Delivery {
-    let Part { number: part, first, recipients } = part;
+    let Part { number: part, first, recipients, others } = part;
     let Prepared { id, message, prefix, subject, signed, unsigned, .. } = prepared;
     Delivery {
         key: DeliveryKey { message: *id, domain: recipients[0].address.domain().clone(), part },
@@ -131,6 +133,7 @@ fn delivery(prepared: &Prepared, part: Part, expires_at: Timestamp) -> Delivery 
         notices: Notices::default(),
         route: None,
         postponed: 0,
+        others,
     }
 }
 
@@ -153,9 +156,13 @@ fn split(prepared: &mut Prepared, bounces: Option<&Domain>) -> Vec<Part> {
         }
         let more = rest.peek().is_some_and(|next| *next.address.domain() == domain);
         let count = chunk.len();
-        parts.push(Part { number, first: place, recipients: chunk });
+        parts.push(Part { number, first: place, recipients: chunk, others: 0 });
         place += count;
         number = if more { number + 1 } else { 0 };
+    }
+    let others = u32::try_from(parts.len().saturating_sub(1)).unwrap_or(u32::MAX);
+    for part in &mut parts {
+        part.others = others;
     }
     parts
 }

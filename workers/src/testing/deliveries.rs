@@ -7,7 +7,7 @@ use shared::job::{Delivery, DeliveryKey};
 use shared::mail::{MessageId, Reply, Timestamp};
 use shared::port::{
     Cancel, Claim, Deliveries, DeliveryState, Feedback, Held, Ordered, PendingCursor, PortError, PortResult,
-    Postponed, Record, Untried, due_shard,
+    Postponed, Record, Telling, Untried, due_shard,
 };
 
 use super::Gate;
@@ -176,6 +176,13 @@ impl Deliveries for FakeDeliveries {
         self.gate.cross().await;
         let mut items = self.items.lock().unwrap();
         Ok(items.get_mut(key).map(|item| item.note(feedback)).is_some())
+    }
+
+    async fn tell(&self, key: &DeliveryKey, telling: Telling) -> PortResult<bool> {
+        self.gate.cross().await;
+        let answer = self.items.lock().unwrap().get_mut(key).map(|item| item.tell(&telling)).is_some();
+        self.gate.cross().await;
+        Ok(answer)
     }
 
     async fn order(&self, ordered: Vec<Ordered>) -> PortResult<Vec<PortResult<Option<DeliveryState>>>> {

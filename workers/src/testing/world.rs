@@ -11,10 +11,13 @@ use shared::port::{Clock, Directory, Entry, EntryKind, RecipientStatus};
 use shared::testkit::{ManualClock, SeededIds};
 use tokio_util::sync::CancellationToken;
 
-use super::{FakeCounters, FakeDeliveries, FakeDirectory, FakeQueue, FakeSpool, FakeTransport, Gate, drive};
+use super::{
+    FakeCounters, FakeDeliveries, FakeDirectory, FakeQueue, FakeSpool, FakeTallies, FakeTransport, Gate,
+    drive,
+};
 use crate::deliver::shaping::{LiveRules, Rules, Shaper, ShaperPorts};
 use crate::deliver::{
-    Deliver, DeliverPorts, DeliverSettings, Route, Routes, SmartHost, SmartHostTls, SmartHosts,
+    Deliver, DeliverPorts, DeliverSettings, Reminders, Route, Routes, SmartHost, SmartHostTls, SmartHosts,
     SuppressionSettings, Suppressions,
 };
 use crate::orders::apply;
@@ -34,6 +37,7 @@ pub(crate) struct World {
     pub(crate) spool: Arc<FakeSpool>,
     pub(crate) deliveries: Arc<FakeDeliveries>,
     pub(crate) directory: Arc<FakeDirectory>,
+    pub(crate) tallies: Arc<FakeTallies>,
     pub(crate) transport: Arc<FakeTransport>,
     pub(crate) counters: Arc<FakeCounters>,
     /// The rules of shaping, where there is any.
@@ -57,6 +61,7 @@ impl World {
             transport: Arc::new(FakeTransport::new(gate.clone(), time, deliveries.clone())),
             deliveries,
             directory: Arc::default(),
+            tallies: Arc::new(FakeTallies::new(gate.clone())),
             gate,
             clock,
             drain: CancellationToken::new(),
@@ -92,6 +97,7 @@ impl World {
             deliveries: self.deliveries.clone(),
             suppressions: Arc::new(self.suppressions(SuppressionSettings::default())),
             directory: self.directory.clone(),
+            reminders: self.reminders(),
             clock: self.clock.clone(),
             ids: Arc::new(SeededIds::new(seed)),
         };
@@ -125,12 +131,17 @@ impl World {
         Suppressions::new(settings, self.directory.clone(), self.clock.clone())
     }
 
+    fn reminders(&self) -> Reminders {
+        Reminders::new(self.tallies.clone(), self.clock.clone())
+    }
+
     pub(crate) fn sweep(&self, settings: SweepSettings) -> Sweep {
         let ports = SweepPorts {
             spool: self.spool.clone(),
             outbound: self.outbound.clone(),
             deliveries: self.deliveries.clone(),
             directory: self.directory.clone(),
+            reminders: self.reminders(),
             clock: self.clock.clone(),
         };
         Sweep::new(settings, ports)
@@ -156,7 +167,7 @@ impl World {
         panic!("the job is never done");
     }
 
-    /// Works off the outbound queue and sweeps, until every delivery that was recorded is settled.
+    /// Works off the outbound queue and sweeps, until every delivery that was recorded is settled and told of.
     pub(crate) async fn run_to_the_end(&self) {
         let sweep = self.sweep(SweepSettings::default());
         for _ in 0..20_000 {
@@ -164,7 +175,8 @@ impl World {
                 self.run_until_done(&body).await;
             }
             let pending = self.deliveries.items.lock().unwrap().values().any(|item| item.due_at.is_some());
-            if !pending && self.outbound.len() == 0 {
+            let told = self.tallies.counts.lock().unwrap().is_empty();
+            if !pending && told && self.outbound.len() == 0 {
                 return;
             }
             self.clock.advance(Duration::from_secs(60));
@@ -280,5 +292,6 @@ pub(crate) fn delivery(domain: &str, names: &[&str]) -> Delivery {
         notices: Default::default(),
         route: None,
         postponed: 0,
+        others: 0,
     }
 }

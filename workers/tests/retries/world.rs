@@ -15,8 +15,8 @@ use shared::testkit::{Faults, Faulty, ManualClock, SeededIds, TempStores, sample
 use tokio::sync::mpsc::Sender;
 use workers::deliver::shaping::{LiveRules, Rules, Shaper, ShaperPorts};
 use workers::deliver::{
-    Deliver, DeliverPorts, DeliverSettings, Hop, Meaning, Outcome, RecipientOutcome, RetrySettings, Route,
-    Routes, Rule, Site, SuppressionSettings, Suppressions, Transport, Tried,
+    Deliver, DeliverPorts, DeliverSettings, Hop, Meaning, Outcome, RecipientOutcome, Reminders,
+    RetrySettings, Route, Routes, Rule, Site, SuppressionSettings, Suppressions, Transport, Tried,
 };
 use workers::prepare::{Prepare, PreparePorts, PrepareSettings};
 use workers::sweep::{Sweep, SweepPorts, SweepReport, SweepSettings};
@@ -75,6 +75,7 @@ impl World {
                 clock.clone(),
             )),
             directory: stores.stores.directory.clone(),
+            reminders: Reminders::new(stores.stores.reminders.clone(), clock.clone()),
             clock: clock.clone(),
             ids: Arc::new(SeededIds::new(1)),
         };
@@ -166,6 +167,7 @@ impl World {
             outbound: self.outbound.clone(),
             deliveries: self.deliveries.clone(),
             directory: self.stores.stores.directory.clone(),
+            reminders: Reminders::new(self.stores.stores.reminders.clone(), self.clock.clone()),
             clock: self.clock.clone(),
         };
         Sweep::new(settings, ports)

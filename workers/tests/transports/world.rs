@@ -186,6 +186,7 @@ impl World {
             notices: Default::default(),
             route: None,
             postponed: 0,
+            others: 0,
         }
     }
 

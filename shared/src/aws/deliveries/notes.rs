@@ -1,21 +1,25 @@
-//! What came to be known of a delivery later: written over the item of one version.
+//! What changes nothing about when a delivery is due: written over the item of one version.
 
 use super::DynamoDeliveries;
 use super::items::{self, number_of};
 use crate::job::DeliveryKey;
 use crate::limits::aws::RACES_MAX;
-use crate::port::{Feedback, PortError, PortResult};
-
-const NOTE: &str = "the note on a delivery";
+use crate::port::{DeliveryState, PortError, PortResult};
 
 impl DynamoDeliveries {
-    pub(super) async fn note_one(&self, key: &DeliveryKey, feedback: Feedback) -> PortResult<bool> {
+    /// Lets `change` amend the state, which tells whether it did. `false` where there is no item.
+    pub(super) async fn amend(
+        &self,
+        what: &'static str,
+        key: &DeliveryKey,
+        change: impl Fn(&mut DeliveryState) -> bool,
+    ) -> PortResult<bool> {
         let Some(mut known) = self.find(std::slice::from_ref(key)).await?.remove(key) else {
             return Ok(false);
         };
         for _ in 0..RACES_MAX {
             let mut state = items::state(&known)?;
-            if !state.note(feedback.clone()) {
+            if !change(&mut state) {
                 return Ok(true);
             }
             let version = number_of(&known, "v").unwrap_or(0);
@@ -26,11 +30,11 @@ impl DynamoDeliveries {
                     item.insert(name, value);
                 }
             }
-            match self.put(NOTE, item, Some(version)).await? {
+            match self.put(what, item, Some(version)).await? {
                 None => return Ok(true),
                 Some(changed) => known = changed,
             }
         }
-        Err(PortError::refused(NOTE, "others write the same delivery again and again"))
+        Err(PortError::refused(what, "others write the same delivery again and again"))
     }
 }

@@ -7,9 +7,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, params};
 
 use crate::job::{Delivery, DeliveryKey};
 use crate::mail::{MessageId, Reply, Timestamp};
-use crate::port::{
-    Cancel, DeliveryState, Feedback, Held, Ordered, PendingCursor, Postponed, Record, due_shard,
-};
+use crate::port::{Cancel, DeliveryState, Held, Ordered, PendingCursor, Postponed, Record, due_shard};
 
 /// `due_at` is the truth, and not what the JSON says: a lease changes it alone. `leased_from` is the due time before the lease.
 pub(super) const SCHEMA: &str = "
@@ -115,10 +113,14 @@ pub(super) fn cancel(db: &Connection, key: &DeliveryKey, reply: &Reply) -> rusql
     Ok(answer)
 }
 
-/// Changes the state alone: what is due, or leased, stays so.
-pub(super) fn note(db: &Connection, key: &DeliveryKey, feedback: Feedback) -> rusqlite::Result<bool> {
+/// Changes the state alone: what is due, or leased, stays so. `change` tells whether it did.
+pub(super) fn amend(
+    db: &Connection,
+    key: &DeliveryKey,
+    change: impl FnOnce(&mut DeliveryState) -> bool,
+) -> rusqlite::Result<bool> {
     let Some(mut known) = find(db, key)? else { return Ok(false) };
-    if known.note(feedback) {
+    if change(&mut known) {
         let state = serde_json::to_string(&known).expect("a state is plain data");
         let mut update =
             db.prepare_cached("UPDATE delivery SET state = ?3 WHERE message = ?1 AND destination = ?2")?;

@@ -11,6 +11,10 @@ pub(super) fn tell(queue: &str, receives: u32, body: &str) {
         return;
     }
     match DeliverJob::decode(body) {
+        Ok(DeliverJob { id, tell: Some(tell), .. }) => {
+            let message_id = tell.message;
+            tracing::error!(queue, receives, job = %id, %message_id, "a job is dead: the sender is told by a later one");
+        }
         Ok(job) => {
             let messages: Vec<String> =
                 job.deliveries.iter().map(|delivery| delivery.key.to_string()).collect();
@@ -33,7 +37,8 @@ mod tests {
     use super::super::receive::{Wanted, receive};
     use super::super::store;
     use super::*;
-    use crate::mail::{PackId, Timestamp};
+    use crate::job::Tell;
+    use crate::mail::{PackId, TenantId, Timestamp};
     use crate::port::Outgoing;
     use crate::telemetry::Metrics;
     use crate::testkit::samples;
@@ -83,10 +88,14 @@ mod tests {
     fn a_dead_job_is_logged_as_an_error_by_what_it_carries_and_counted_once() {
         let pack = PackId::derived(Timestamp::from_millis(0), "x");
         let deliver = DeliverJob::new(vec![samples::delivery(&["user@example.org"])], false);
+        let message = samples::delivery(&["user@example.org"]).key.message;
+        let tell = Tell { message, tenant: TenantId::default(), reminders: vec!["a reminder".to_owned()] };
+        let tell = DeliverJob::tell(tell, Timestamp::from_millis(0));
         let (id, key) = (deliver.id.to_string(), deliver.deliveries[0].key.to_string());
         for (body, names) in [
             (PrepareJob { pack }.encode(), vec![pack.to_string()]),
             (deliver.encode(), vec![id, key]),
+            (tell.encode(), vec![tell.id.to_string(), message.to_string()]),
             ("no job".to_owned(), vec!["nobody can read it".to_owned()]),
         ] {
             let (log, metrics) = told(&body);

@@ -77,6 +77,7 @@ impl Edge {
             reply: Some(reply),
             failure: None,
             report: None,
+            untold: None,
         };
         let text = sent.return_path.as_ref().unwrap().to_string();
         let key = sent.key.clone();

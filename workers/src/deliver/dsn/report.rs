@@ -3,14 +3,14 @@
 
 use shared::job::Delivery;
 use shared::mail::header::split;
-use shared::mail::{PackId, Recipient, Reply, Status, Timestamp};
-use shared::port::Attempt;
+use shared::mail::{PackId, Timestamp};
+use shared::port::Action;
 
-use super::super::record::Event;
 use super::encode::{
     Encoding, clean, clean_ascii, encoding, fold, in_ascii, quoted_printable, typed_address, typed_original,
 };
 use super::original::Returned;
+use super::row::Row;
 use super::text;
 use crate::limits::DSN_REPLY_CHARS_MAX;
 
@@ -21,26 +21,11 @@ pub(super) struct Report<'a> {
     /// Not to be guessed by who wrote the original, whose header stands between two of it.
     pub(super) boundary: String,
     pub(super) now: Timestamp,
-    pub(super) delivery: &'a Delivery,
-    pub(super) attempt: &'a Attempt,
-    pub(super) event: Event,
-    pub(super) rows: Vec<Row<'a>>,
-    pub(super) retry_until: Timestamp,
+    /// The message, as a delivery of it was tried.
+    pub(super) original: &'a Delivery,
+    pub(super) action: Action,
+    pub(super) rows: &'a [Row<'a>],
     pub(super) returned: Returned,
-}
-
-/// A recipient, and what became of it.
-pub(super) struct Row<'a> {
-    pub(super) recipient: &'a Recipient,
-    pub(super) status: Status,
-    /// The last reply.
-    pub(super) reply: &'a Reply,
-    /// Whether that is a server's.
-    pub(super) spoken: bool,
-    /// Whether time ran out.
-    pub(super) expired: bool,
-    /// Whether nobody was asked, as the address is suppressed.
-    pub(super) suppressed: bool,
 }
 
 impl Report<'_> {
@@ -75,20 +60,20 @@ impl Report<'_> {
     /// Whether the status has UTF-8 that its reader knows of: the message was one of SMTPUTF8. Its lines become quoted-printable, which
     /// every server takes, wherever the sender's mail is kept.
     fn is_global(&self) -> bool {
-        self.delivery.options.smtputf8 && !self.delivery_status().is_ascii()
+        self.original.options.smtputf8 && !self.delivery_status().is_ascii()
     }
 
     fn header(&self) -> String {
-        let Self { hostname, id, boundary, now, delivery, .. } = self;
+        let Self { hostname, id, boundary, now, original, .. } = self;
         let reply_to = message_id(split(self.returned.octets()).0);
         let reply_to =
             reply_to.map_or(String::new(), |id| format!("In-Reply-To: {id}\r\nReferences: {id}\r\n"));
-        let sender = delivery
+        let sender = original
             .from
             .mailbox()
             .map_or(String::new(), |sender| in_ascii(sender).unwrap_or_else(|| sender.as_str().to_owned()));
         // RFC 8689 §4.2: who does without TLS does so for what comes back, too
-        let tls = if delivery.content.tls_not_required { "TLS-Required: No\r\n" } else { "" };
+        let tls = if original.content.tls_not_required { "TLS-Required: No\r\n" } else { "" };
         format!(
             "From: Mail Delivery System <mailer-daemon@{hostname}>\r\n\
              To: {sender}\r\n\
@@ -101,7 +86,7 @@ impl Report<'_> {
              MIME-Version: 1.0\r\n\
              Content-Type: multipart/report; report-type=delivery-status;\r\n\
              \tboundary=\"{boundary}\"\r\n",
-            subject = text::subject(self.event),
+            subject = text::subject(self.action),
             date = now.rfc5322(),
         )
     }
@@ -133,13 +118,13 @@ impl Report<'_> {
     /// RFC 3464 §2: the fields of the message, then those of each recipient.
     fn delivery_status(&self) -> String {
         let mut fields = Vec::new();
-        if let Some(envid) = &self.delivery.options.envid {
+        if let Some(envid) = &self.original.options.envid {
             fields.push(format!("Original-Envelope-Id: {}", clean_ascii(envid, DSN_REPLY_CHARS_MAX)));
         }
         fields.push(format!("Reporting-MTA: dns; {}", self.hostname));
-        fields.push(format!("Arrival-Date: {}", self.delivery.accepted_at.rfc5322()));
+        fields.push(format!("Arrival-Date: {}", self.original.accepted_at.rfc5322()));
         let mut out = group(&fields);
-        for row in &self.rows {
+        for row in self.rows {
             out.push_str("\r\n");
             out.push_str(&group(&self.recipient_fields(row)));
         }
@@ -150,32 +135,26 @@ impl Report<'_> {
     fn recipient_fields(&self, row: &Row<'_>) -> Vec<String> {
         let mut fields = Vec::new();
         // RFC 6533 §3: where the message was not one of SMTPUTF8, its sender reads ASCII
-        let utf8 = self.delivery.options.smtputf8;
-        if let Some(original) = &row.recipient.original {
+        let utf8 = self.original.options.smtputf8;
+        if let Some(original) = &row.told.original {
             fields.push(format!("Original-Recipient: {}", typed_original(original, utf8)));
         }
-        fields.push(format!("Final-Recipient: {}", typed_address(&row.recipient.address, utf8)));
-        let action = match self.event {
-            Event::Failed => "failed",
-            Event::Delayed { .. } => "delayed",
-            Event::Relayed => "relayed",
-            Event::Delivered => "delivered",
-        };
-        fields.push(format!("Action: {action}"));
-        fields.push(format!("Status: {}", row.status));
+        fields.push(format!("Final-Recipient: {}", typed_address(row.address, utf8)));
+        fields.push(format!("Action: {}", self.action.as_str()));
+        fields.push(format!("Status: {}", row.told.status));
         // what no server said is our own, and not a reply of SMTP (RFC 3464 §2.3.6)
-        let kind = if row.spoken { "smtp" } else { "x-spoolway" };
-        if let (Some(host), true) = (&self.attempt.host, row.spoken) {
+        let kind = if row.told.spoken { "smtp" } else { "x-spoolway" };
+        if let (Some(host), true) = (&row.told.host, row.told.spoken) {
             fields.push(format!("Remote-MTA: dns; {}", clean_ascii(host, DSN_REPLY_CHARS_MAX)));
         }
         let cleaned = if utf8 { clean } else { clean_ascii };
         let reply = cleaned(&row.reply.to_string(), DSN_REPLY_CHARS_MAX);
         fields.push(format!("Diagnostic-Code: {kind}; {reply}"));
-        if !row.suppressed {
-            fields.push(format!("Last-Attempt-Date: {}", self.attempt.ended_at.rfc5322()));
+        if !row.told.suppressed {
+            fields.push(format!("Last-Attempt-Date: {}", row.told.ended_at.rfc5322()));
         }
-        if matches!(self.event, Event::Delayed { .. }) {
-            fields.push(format!("Will-Retry-Until: {}", self.retry_until.rfc5322()));
+        if self.action == Action::Delayed {
+            fields.push(format!("Will-Retry-Until: {}", row.told.retry_until.rfc5322()));
         }
         fields
     }

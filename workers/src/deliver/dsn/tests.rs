@@ -2,59 +2,54 @@ use std::time::Duration;
 
 use mail_parser::{MessageParser, MimeHeaders};
 use shared::job::Delivery;
-use shared::mail::{Mailbox, OriginalRecipient, PackId, Reply, ReversePath, Timestamp};
-use shared::port::Attempt;
+use shared::mail::{Mailbox, OriginalRecipient, PackId, Recipient, Reply, ReversePath, Timestamp};
+use shared::port::{Action, Notification};
 
 use super::encode::{Encoding, clean, encoding, fold, quoted_printable, typed_address};
-use super::fitting;
 use super::original::{Returned, header_section};
-use super::report::{Report, Row};
-use crate::deliver::record::Event;
+use super::report::Report;
+use super::row::Row;
+use crate::deliver::record::fitting;
 
 fn header_of(octets: &[u8]) -> Returned {
     Returned::Header { octets: octets.to_vec(), instead: None }
 }
 
 /// A report on all recipients of `delivery`; `expired` where time ran out.
-fn report(delivery: &Delivery, event: Event, reply: &Reply, expired: bool, returned: Returned) -> String {
+fn report(delivery: &Delivery, action: Action, reply: &Reply, expired: bool, returned: Returned) -> String {
     let began_at = delivery.accepted_at + Duration::from_secs(1);
     let spoken = matches!(reply.code(), 250 | 450 | 550);
-    let attempt = Attempt {
-        number: delivery.attempt,
-        began_at,
-        ended_at: began_at + Duration::from_secs(1),
-        route: "mx".to_owned(),
-        host: Some("mx.remote.example".to_owned()),
-        peer: None,
-        tls: None,
-        source: None,
-        reply: reply.clone(),
-    };
-    let row = |recipient| Row {
-        recipient,
-        status: fitting(event, Some(reply.status())),
-        reply,
+    let told = |recipient: &Recipient| Notification {
+        action,
+        original: recipient.original.clone(),
+        status: fitting(action, Some(reply.status())),
+        reply: None,
         spoken,
         expired,
         suppressed: false,
+        host: Some("mx.remote.example".to_owned()),
+        ended_at: began_at + Duration::from_secs(1),
+        retry_until: delivery.expires_at,
     };
+    let told: Vec<Notification> = delivery.recipients.iter().map(told).collect();
+    let rows = delivery.recipients.iter().zip(&told);
+    let rows: Vec<Row<'_>> =
+        rows.map(|(recipient, told)| Row { address: &recipient.address, reply, told }).collect();
     let report = Report {
         hostname: "edge.example",
         id: PackId::derived(Timestamp::from_millis(1_700_000_000_000), "report"),
         boundary: "0123456789abcdef".to_owned(),
         now: began_at + Duration::from_secs(2),
-        delivery,
-        attempt: &attempt,
-        event,
-        rows: delivery.recipients.iter().map(row).collect(),
-        retry_until: delivery.expires_at,
+        original: delivery,
+        action,
+        rows: &rows,
         returned,
     };
     String::from_utf8(report.compose()).unwrap()
 }
 
 fn compose(delivery: &Delivery, reply: &Reply, header: &[u8]) -> String {
-    report(delivery, Event::Failed, reply, false, header_of(header))
+    report(delivery, Action::Failed, reply, false, header_of(header))
 }
 
 const HEADER: &[u8] =
@@ -91,18 +86,18 @@ fn wordy() -> Delivery {
 fn a_delay_a_relay_and_a_delivery_are_told_in_the_same_form() {
     let delivery = wordy();
     let all = [
-        (Event::Delayed { delay: true, deliver_by: false }, Reply::new(450, (2, 0), "greylisted")),
-        (Event::Relayed, Reply::new(250, (0, 0), "taken as 4711")),
-        (Event::Delivered, Reply::new(252, (0, 0), "kept in the inbox")),
+        (Action::Delayed, Reply::new(450, (2, 0), "greylisted")),
+        (Action::Relayed, Reply::new(250, (0, 0), "taken as 4711")),
+        (Action::Delivered, Reply::new(252, (0, 0), "kept in the inbox")),
     ];
-    let told = all.map(|(event, reply)| report(&delivery, event, &reply, false, header_of(HEADER)));
+    let told = all.map(|(action, reply)| report(&delivery, action, &reply, false, header_of(HEADER)));
     insta::assert_snapshot!("other_events", told.join("\n=====\n").replace("\r\n", "\n"));
 }
 
 #[test]
 fn what_no_server_said_is_no_diagnostic_of_smtp() {
     let reply = Reply::new(451, (4, 1), "no connection: connection refused");
-    let told = report(&wordy(), Event::Failed, &reply, true, header_of(HEADER));
+    let told = report(&wordy(), Action::Failed, &reply, true, header_of(HEADER));
     assert!(told.contains("\r\nDiagnostic-Code: x-spoolway; 451 4.4.1 no connection:"), "{told}");
     assert!(!told.contains("Remote-MTA"), "{told}");
 }
@@ -112,7 +107,7 @@ fn a_message_that_is_returned_whole_is_a_part_of_its_own() {
     let no = Reply::new(550, (1, 1), "no");
     let message = "Subject: x\r\n\r\ngr\u{fc}\u{df}e\r\n";
     let returned = Returned::Full { octets: message.into(), encoding: Encoding::EightBit };
-    let told = report(&wordy(), Event::Failed, &no, false, returned);
+    let told = report(&wordy(), Action::Failed, &no, false, returned);
     assert!(
         told.contains("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\nSubject: x")
     );
@@ -122,7 +117,7 @@ fn a_message_that_is_returned_whole_is_a_part_of_its_own() {
     let message = "Subject: gr\u{fc}\u{df}e\r\n\r\nx\r\n";
     let returned = Returned::Full { octets: message.into(), encoding: Encoding::EightBit };
     assert!(
-        report(&wordy(), Event::Failed, &no, false, returned).contains("Content-Type: message/global\r\n")
+        report(&wordy(), Action::Failed, &no, false, returned).contains("Content-Type: message/global\r\n")
     );
 }
 
@@ -171,7 +166,7 @@ fn an_address_that_is_not_ascii_is_written_as_rfc_6533_asks() {
 fn a_status_of_a_message_of_smtputf8_has_utf_8_in_a_type_of_its_own() {
     let reply = Reply::new(550, (1, 1), "d\u{f6}rte ist nicht hier");
     let part = |delivery: &Delivery| {
-        let told = report(delivery, Event::Failed, &reply, false, header_of(HEADER));
+        let told = report(delivery, Action::Failed, &reply, false, header_of(HEADER));
         assert!(told.is_ascii(), "it goes where there is no 8BITMIME");
         let parsed = MessageParser::new().parse(told.as_bytes()).unwrap();
         let part = &parsed.parts[2];
@@ -198,7 +193,7 @@ fn a_status_of_a_message_of_smtputf8_has_utf_8_in_a_type_of_its_own() {
         assert!(status.contains(field), "{field}: {status}");
     }
     delivery.recipients.truncate(1);
-    let plain = report(&delivery, Event::Failed, &Reply::new(550, (1, 1), "no"), false, header_of(HEADER));
+    let plain = report(&delivery, Action::Failed, &Reply::new(550, (1, 1), "no"), false, header_of(HEADER));
     assert!(plain.contains("Content-Type: message/delivery-status"), "ASCII needs no other type");
 }
 
@@ -208,35 +203,26 @@ fn who_was_not_tried_is_told_of_without_an_attempt() {
     let reply =
         Reply::new(550, (7, 1), "not tried: suppressed since 2026-01-02 (hard-bounce): 550 5.1.1 gone");
     let began_at = delivery.accepted_at;
-    let attempt = Attempt {
-        number: 1,
-        began_at,
-        ended_at: began_at,
-        route: crate::deliver::SUPPRESSED_ROUTE.to_owned(),
-        host: None,
-        source: None,
-        peer: None,
-        tls: None,
-        reply: reply.clone(),
-    };
-    let row = Row {
-        recipient: &delivery.recipients[0],
+    let told = Notification {
+        action: Action::Failed,
+        original: None,
         status: reply.status(),
-        reply: &reply,
+        reply: None,
         spoken: false,
         expired: false,
         suppressed: true,
+        host: None,
+        ended_at: began_at,
+        retry_until: delivery.expires_at,
     };
     let report = Report {
         hostname: "edge.example",
         id: PackId::derived(began_at, "report"),
         boundary: "0123456789abcdef".to_owned(),
         now: began_at,
-        delivery: &delivery,
-        attempt: &attempt,
-        event: Event::Failed,
-        rows: vec![row],
-        retry_until: delivery.expires_at,
+        original: &delivery,
+        action: Action::Failed,
+        rows: &[Row { address: &delivery.recipients[0].address, reply: &reply, told: &told }],
         returned: header_of(HEADER),
     };
     let told = String::from_utf8(report.compose()).unwrap();

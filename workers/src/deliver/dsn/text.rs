@@ -3,42 +3,43 @@
 use std::fmt::Write;
 
 use shared::mail::{Reply, Status};
+use shared::port::Action;
 
-use super::super::record::Event;
 use super::encode::clean;
 use super::original::Returned;
-use super::report::{Report, Row};
+use super::report::Report;
+use super::row::Row;
 use crate::limits::DSN_REPLY_CHARS_MAX;
 
 const SUPPRESSED_ADVICE: &str =
     "Mail to this address failed or was unwanted before: ask your postmaster to lift the suppression.";
 
 /// The Subject of the report.
-pub(super) fn subject(event: Event) -> &'static str {
-    match event {
-        Event::Failed => "Your message could not be delivered",
-        Event::Delayed { .. } => "Your message is late, and is still being tried",
-        Event::Relayed => "Your message was passed on",
-        Event::Delivered => "Your message was delivered",
+pub(super) fn subject(action: Action) -> &'static str {
+    match action {
+        Action::Failed => "Your message could not be delivered",
+        Action::Delayed => "Your message is late, and is still being tried",
+        Action::Relayed => "Your message was passed on",
+        Action::Delivered => "Your message was delivered",
     }
 }
 
 /// What happened, to whom, why, and what can be done; each line ended by CRLF.
 pub(super) fn explain(report: &Report<'_>) -> String {
-    let Report { delivery, hostname, .. } = report;
+    let Report { original, hostname, .. } = report;
     let mut out = String::new();
-    let subject = clean(&delivery.subject, DSN_REPLY_CHARS_MAX);
+    let subject = clean(&original.subject, DSN_REPLY_CHARS_MAX);
     let mut line = |text: &str| write!(out, "{text}\r\n").expect("a string takes everything");
     let whom = if report.rows.len() == 1 { "this recipient" } else { "these recipients" };
-    for opening in opening(report.event) {
+    for opening in opening(report.action) {
         line(&opening.replace("{whom}", whom));
     }
-    for row in &report.rows {
+    for row in report.rows {
         line("");
-        line(&format!("  {}", row.recipient.address));
-        line(&format!("    {}", reason(report, row)));
-        if report.event == Event::Failed {
-            line(&format!("    {}", if row.suppressed { SUPPRESSED_ADVICE } else { advice(row) }));
+        line(&format!("  {}", row.address));
+        line(&format!("    {}", reason(report.action, row)));
+        if report.action == Action::Failed {
+            line(&format!("    {}", if row.told.suppressed { SUPPRESSED_ADVICE } else { advice(row) }));
         }
     }
     line("");
@@ -47,10 +48,11 @@ pub(super) fn explain(report: &Report<'_>) -> String {
     if !subject.is_empty() {
         line(&format!("  Subject:   {subject}"));
     }
-    line(&format!("  Accepted:  {}", delivery.accepted_at.rfc5322()));
-    line(&format!("  Reference: {}", delivery.key.message));
-    if matches!(report.event, Event::Delayed { .. }) {
-        line(&format!("  Tried until: {}", report.retry_until.rfc5322()));
+    line(&format!("  Accepted:  {}", original.accepted_at.rfc5322()));
+    line(&format!("  Reference: {}", original.key.message));
+    let until = report.rows.iter().map(|row| row.told.retry_until).max();
+    if let (Action::Delayed, Some(until)) = (report.action, until) {
+        line(&format!("  Tried until: {}", until.rfc5322()));
     }
     line("");
     for closing in closing(report) {
@@ -62,19 +64,19 @@ pub(super) fn explain(report: &Report<'_>) -> String {
     out
 }
 
-fn opening(event: Event) -> [&'static str; 2] {
-    match event {
-        Event::Failed => {
+fn opening(action: Action) -> [&'static str; 2] {
+    match action {
+        Action::Failed => {
             ["Your message could not be delivered to {whom},", "and no further attempt will be made:"]
         }
-        Event::Delayed { .. } => [
+        Action::Delayed => [
             "Your message has not been delivered yet to {whom}.",
             "You need not send it again: it is tried further.",
         ],
-        Event::Relayed => {
+        Action::Relayed => {
             ["Your message for {whom} was passed on to a server", "that may not tell you what becomes of it:"]
         }
-        Event::Delivered => ["Your message was delivered to {whom},", "as you asked to be told:"],
+        Action::Delivered => ["Your message was delivered to {whom},", "as you asked to be told:"],
     }
 }
 
@@ -97,23 +99,23 @@ fn closing(report: &Report<'_>) -> Vec<&'static str> {
     lines
 }
 
-fn reason(report: &Report<'_>, row: &Row<'_>) -> String {
+fn reason(action: Action, row: &Row<'_>) -> String {
     let reply = spoken(row.reply);
-    let host = report.attempt.host.as_ref().map(|host| clean(host, 255));
-    match (report.event, host) {
-        (Event::Failed, _) if row.suppressed => format!("It was not sent there: {reply}"),
-        (Event::Failed, Some(host)) if row.expired => {
+    let host = row.told.host.as_ref().map(|host| clean(host, 255));
+    match (action, host) {
+        (Action::Failed, _) if row.told.suppressed => format!("It was not sent there: {reply}"),
+        (Action::Failed, Some(host)) if row.told.expired => {
             format!("Time ran out. The last attempt, at the server {host}, came to: {reply}")
         }
-        (Event::Failed, None) if row.expired => format!("Time ran out. At last: {reply}"),
-        (Event::Failed, Some(host)) => format!("It cannot be delivered to the server {host}: {reply}"),
-        (Event::Failed, None) => format!("It cannot be delivered: {reply}"),
-        (Event::Delayed { .. }, Some(host)) => {
+        (Action::Failed, None) if row.told.expired => format!("Time ran out. At last: {reply}"),
+        (Action::Failed, Some(host)) => format!("It cannot be delivered to the server {host}: {reply}"),
+        (Action::Failed, None) => format!("It cannot be delivered: {reply}"),
+        (Action::Delayed, Some(host)) => {
             format!("The last attempt, at the server {host}, came to: {reply}")
         }
-        (Event::Delayed { .. }, None) => format!("The last attempt came to: {reply}"),
-        (Event::Relayed | Event::Delivered, Some(host)) => format!("The server {host} took it: {reply}"),
-        (Event::Relayed | Event::Delivered, None) => reply,
+        (Action::Delayed, None) => format!("The last attempt came to: {reply}"),
+        (Action::Relayed | Action::Delivered, Some(host)) => format!("The server {host} took it: {reply}"),
+        (Action::Relayed | Action::Delivered, None) => reply,
     }
 }
 
@@ -123,7 +125,7 @@ fn spoken(reply: &Reply) -> String {
 
 /// What can be done, by the status (RFC 3463 §3).
 fn advice(row: &Row<'_>) -> &'static str {
-    let Status { subject, detail, .. } = row.status;
+    let Status { subject, detail, .. } = row.told.status;
     match (subject, detail) {
         (1, 2) => "The domain in the address may be misspelt: check it and send the message again.",
         (1, 10) => "The domain takes no mail at all: check the address, or ask for another one.",

@@ -1,7 +1,8 @@
 //! What an attempt leaves to tell the sender (RFC 3461 §5.2, RFC 2852 §4).
 
 use shared::job::Delivery;
-use shared::mail::{ByMode, Recipient, Reply, ReversePath};
+use shared::mail::{ByMode, Recipient, Reply, ReversePath, Status, Timestamp};
+use shared::port::{Action, Attempt, Notification, RecipientState, RecipientStatus};
 
 use super::super::{Hop, Outcome, RecipientOutcome};
 
@@ -42,6 +43,58 @@ pub(in super::super) struct Item {
     pub(in super::super) spoken: bool,
     /// Whether time is up: that of the message for one that was given up, that of its deliver-by for one that is late.
     pub(in super::super) expired: bool,
+}
+
+impl Event {
+    /// What a DSN calls it.
+    pub(in super::super) fn action(self) -> Action {
+        match self {
+            Self::Failed => Action::Failed,
+            Self::Delayed { .. } => Action::Delayed,
+            Self::Relayed => Action::Relayed,
+            Self::Delivered => Action::Delivered,
+        }
+    }
+}
+
+impl Item {
+    /// What a DSN says of the recipient, whose state is `state` after `attempt`.
+    pub(super) fn notification(
+        &self,
+        action: Action,
+        recipient: &Recipient,
+        state: &RecipientState,
+        attempt: &Attempt,
+        retry_until: Timestamp,
+    ) -> Notification {
+        let reply = Some(&self.reply).filter(|reply| state.reply.as_ref() != Some(reply)).cloned();
+        let recorded = state.reply.as_ref().map(Reply::status);
+        // RFC 2852 §4: 4.4.7 once the time is up
+        let late = action == Action::Delayed && self.expired;
+        let status = if late { Some(Status { class: 4, subject: 4, detail: 7 }) } else { recorded };
+        Notification {
+            action,
+            original: recipient.original.clone(),
+            status: fitting(action, status),
+            reply,
+            spoken: self.spoken,
+            expired: self.expired,
+            suppressed: state.status == RecipientStatus::Suppressed,
+            host: attempt.host.clone(),
+            ended_at: attempt.ended_at,
+            retry_until,
+        }
+    }
+}
+
+/// `status` if its class is one that the action can have (RFC 3464 §2.3.4), and else the one that says no more than the class.
+pub(in super::super) fn fitting(action: Action, status: Option<Status>) -> Status {
+    let (fits, class): (&[u16], u16) = match action {
+        Action::Failed => (&[4, 5], 5),
+        Action::Delayed => (&[4], 4),
+        Action::Relayed | Action::Delivered => (&[2], 2),
+    };
+    status.filter(|status| fits.contains(&status.class)).unwrap_or(Status { class, subject: 0, detail: 0 })
 }
 
 impl News {

@@ -8,10 +8,11 @@ use shared::mail::Timestamp;
 use shared::port::{Next, PortResult, RecipientState, RecipientStatus, Record};
 use tokio::sync::mpsc::Receiver;
 
+use super::super::Tried;
 use super::super::backoff::{pause_after, persist};
 use super::super::batch::{job_order, send_jobs, share_a_job, to_jobs};
+use super::super::dsn::{self, Dsn};
 use super::super::record::{Judged, judge};
-use super::super::{Tried, dsn};
 use super::claims::attempt_claim;
 use super::{Deliver, Run};
 use crate::limits::{PORT_PAUSE_MAX, PORT_TRIES, RECORD_ROUNDS, RECORD_TRIES, RECORDS_MAX, RETRY_MERGE};
@@ -46,8 +47,8 @@ struct Written {
 
 impl Deliver {
     /// Writes each outcome that comes out of `tried`, until all who send have gone; once the run is stopped, until all that was begun
-    /// has come. One write is under way at a time; what comes meanwhile goes into the next. A DSN is put in before its outcome is
-    /// written, and holds nobody else up.
+    /// has come. One write is under way at a time; what comes meanwhile goes into the next. What there is
+    /// to be told is put in as a DSN, or noted, before its outcome is written, and holds nobody else up.
     pub(super) async fn record_all(&self, run: &Run, mut tried: Receiver<Tried>) -> Recorded {
         let own_claims = run.own_claims;
         let mut recorded = Recorded::default();
@@ -109,17 +110,39 @@ impl Deliver {
         judge(tried, &self.settings.retry, self.settings.retain, now, chance)
     }
 
-    /// Tells the sender what there is to tell, a DSN for each kind of news. Whoever is given up and could not be told of is not
-    /// given up yet.
+    /// Tells the sender what there is to tell, a DSN for each kind of news; where the message has other deliveries, sees to it that it is
+    /// told with theirs. Whoever is given up and could not be told of is not given up yet.
     async fn report(&self, mut judged: Judged) -> Judged {
         self.suppress(&judged).await;
+        if judged.record.delivery.others > 0 && !judged.news.is_empty() {
+            return self.gather(judged).await;
+        }
         for place in 0..judged.news.len() {
-            match dsn::put_in(&self.ports, &self.settings.hostname, &judged, place).await {
+            let notifications = judged.notifications(place);
+            let rows = judged.rows(place, &notifications);
+            let dsn = Dsn::of(&judged.record.delivery, judged.news[place].event, &rows);
+            match dsn::put_in(&self.ports, &self.settings.hostname, &dsn).await {
                 Ok(report) => judged.told_by(place, report),
                 Err(cause) => {
                     let message = judged.record.delivery.key.message;
                     tracing::error!(message_id = %message, event = ?judged.news[place].event, cause = cause.chain(), "a DSN could not be put in");
                     judged.untold(place, self.ports.clock.now(), self.settings.retain);
+                }
+            }
+        }
+        judged
+    }
+
+    /// The reminder is there before what it reminds of, which is written with the outcome.
+    async fn gather(&self, mut judged: Judged) -> Judged {
+        let (ports, delivery) = (&self.ports, &judged.record.delivery);
+        let ended_at = judged.record.attempt.ended_at;
+        match persist(&*ports.clock, RECORD_TRIES, || ports.reminders.add(delivery, ended_at)).await {
+            Ok(()) => judged.leave_untold(),
+            Err(cause) => {
+                tracing::error!(message_id = %delivery.key.message, cause = cause.chain(), "a DSN could not be noted");
+                for place in 0..judged.news.len() {
+                    judged.untold(place, ports.clock.now(), self.settings.retain);
                 }
             }
         }
@@ -301,7 +324,7 @@ fn tell(record: &Record) {
         code = record.attempt.reply.code(),
         host = record.attempt.host,
         due,
-        sender_told = record.recipients.iter().any(|recipient| recipient.report.is_some()),
+        sender_told = record.recipients.iter().any(|recipient| recipient.report.is_some() || recipient.untold.is_some()),
         "attempt ended"
     );
 }

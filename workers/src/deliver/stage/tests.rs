@@ -11,6 +11,7 @@ use crate::testing::{Fault, World, delivery, drive, idle};
 use crate::{Stage, Verdict};
 
 mod crashes;
+mod gathered;
 mod news;
 mod ordered;
 mod shaped;

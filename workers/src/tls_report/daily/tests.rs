@@ -14,7 +14,7 @@ use shared::testkit::{ManualClock, SeededIds, TempStores, ZoneResolver, eventual
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::deliver::{ObserveTls as _, PolicyFound, ResultType, TlsObservation};
+use crate::deliver::{ObserveTls as _, PolicyFound, Reminders, ResultType, TlsObservation};
 use crate::sweep::{Sweep, SweepPorts, SweepSettings};
 use crate::tls_report::{PostError, TlsTally};
 
@@ -323,6 +323,7 @@ async fn a_sweep_does_not_wait_for_a_server_that_takes_no_report() {
         outbound: stores.outbound,
         deliveries: stores.deliveries,
         directory: stores.directory,
+        reminders: Reminders::new(stores.reminders, Arc::clone(&clock) as Arc<dyn Clock>),
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
     };
     let [reports, _] = world.reports;
