@@ -1,5 +1,6 @@
 //! Once a day: the counts of the day before, told to those who ask for them.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -48,8 +49,8 @@ pub struct ReportsPorts {
 pub struct Reports {
     settings: ReportsSettings,
     ports: ReportsPorts,
-    /// The last day that is known to be done.
-    done: Mutex<Option<String>>,
+    /// The last days that are known to be done.
+    done: Mutex<BTreeSet<String>>,
 }
 
 /// What became of one domain's report.
@@ -66,25 +67,36 @@ impl Reports {
         Self { settings, ports, done: Mutex::default() }
     }
 
-    /// Reports the day before, if that is due and nobody has yet; to be called now and then. It may be dropped anywhere: what was put
-    /// in by mail is not put in twice, and what was posted may be posted again under the same id.
+    /// Reports the days that are due and that nobody has reported; to be called now and then. It may be dropped anywhere: what was put in
+    /// by mail is not put in twice, and what was posted may be posted again under the same id.
     pub async fn run_once(&self) {
         let now = self.ports.clock.now();
-        let yesterday = now - DAY;
-        if now.since(midnight(now)) < DAY_SETTLES + self.spread() || self.is_done(yesterday) {
+        let midnight = midnight(now);
+        for ended_at in [midnight - DAY, midnight] {
+            let age = now.since(ended_at);
+            if (DAY_SETTLES + self.spread()..TOLD_WITHIN).contains(&age) {
+                self.report(ended_at - DAY, age).await;
+            }
+        }
+    }
+
+    /// Reports the day of `at`, which ended `age` ago.
+    async fn report(&self, at: Timestamp, age: Duration) {
+        if self.is_done(at) {
             return;
         }
-        let job = format!("tls-report {}", day(yesterday));
+        let now = self.ports.clock.now();
+        let job = format!("tls-report {}", day(at));
         let holder = format!("{:016x}", self.ports.ids.random());
         match self.ports.deliveries.claim(&job, &holder, now, RUN_LEASE).await {
             Ok(Claim::Taken { .. }) => {}
             Ok(Claim::Held { .. }) => return,
-            Ok(Claim::Finished) => return self.set_done(yesterday),
+            Ok(Claim::Finished) => return self.set_done(at),
             Err(cause) => return tracing::warn!(cause = chain(&cause), "TLS reports could not be claimed"),
         }
-        let ended = match self.tell_all(yesterday).await {
+        let ended = match self.tell_all(at).await {
             Ok(0) => self.ports.deliveries.finish(&job, &holder, now + RETAIN).await,
-            Ok(_) if now.since(midnight(now)) + RUN_PAUSE < TOLD_WITHIN => {
+            Ok(_) if age + RUN_PAUSE < TOLD_WITHIN => {
                 // the claim runs out, and whoever takes it then tells those who are left
                 self.ports.deliveries.claim(&job, &holder, now, RUN_PAUSE).await.map(drop)
             }
@@ -197,11 +209,13 @@ impl Reports {
     }
 
     fn is_done(&self, at: Timestamp) -> bool {
-        self.done.lock().unwrap_or_else(PoisonError::into_inner).as_deref() == Some(day(at).as_str())
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).contains(&day(at))
     }
 
     fn set_done(&self, at: Timestamp) {
-        *self.done.lock().unwrap_or_else(PoisonError::into_inner) = Some(day(at));
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.retain(|known| *known >= day(at - DAY));
+        done.insert(day(at));
     }
 }
 

@@ -269,6 +269,26 @@ async fn what_could_not_be_told_is_told_later_and_the_rest_not_again() {
 }
 
 #[tokio::test]
+async fn what_could_not_be_told_before_the_next_midnight_is_told_after_it() {
+    let world = World::new().await;
+    world.post.fails.store(true, std::sync::atomic::Ordering::Relaxed);
+    world.saw("both.example", &PolicyFound::None, None);
+    world.tally.flush().await;
+    world.to_the_next_day();
+    let end = world.clock.now() + DAY;
+    while world.clock.now() < end {
+        world.run().await;
+        world.clock.advance(RUN_PAUSE);
+    }
+    world.post.fails.store(false, std::sync::atomic::Ordering::Relaxed);
+    world.run().await;
+    assert_eq!(world.post.taken.lock().unwrap().len(), 1);
+    world.clock.advance(RUN_PAUSE);
+    world.run().await;
+    assert_eq!(world.post.taken.lock().unwrap().len(), 1, "the day is done");
+}
+
+#[tokio::test]
 async fn a_day_is_given_up_after_its_time() {
     let world = World::new().await;
     world.post.fails.store(true, std::sync::atomic::Ordering::Relaxed);
