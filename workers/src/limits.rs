@@ -179,7 +179,7 @@ pub const INBOX_HEAD_OCTETS_MAX: u64 = 4 * 1024 * 1024;
 pub const JOB_FRAME_OCTETS: usize = 256;
 
 /// Jobs a poll loop runs at a time; a tenant alone gets three quarters of them, see [`SHARE_OF_FREE`].
-pub const JOBS_MAX: usize = 96;
+pub const JOBS_MAX: usize = 256;
 /// How long a received job stays invisible; it is asked for again three times in that time.
 pub const VISIBILITY: Duration = Duration::from_secs(90);
 /// How long one receive waits for a job (at most 20 s by the queue's contract).

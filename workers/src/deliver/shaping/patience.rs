@@ -91,8 +91,8 @@ mod tests {
             waiting.push(patience);
             allowed
         };
-        assert_eq!((0..50).filter(|_| enter("a")).count(), WAITERS_EACH_MAX);
-        let others = (0..50).filter(|n| enter(&format!("b{n}"))).count();
+        assert_eq!((0..2 * WAITERS_EACH_MAX).filter(|_| enter("a")).count(), WAITERS_EACH_MAX);
+        let others = (0..2 * WAITERS_MAX).filter(|n| enter(&format!("b{n}"))).count();
         assert_eq!(others, WAITERS_MAX - WAITERS_EACH_MAX);
         waiting.clear();
         assert!(waiters.patience().allows("c", WAIT_MAX), "who has gone takes no place");

@@ -129,7 +129,8 @@ async fn those_who_wait_for_a_slow_site_take_no_connection_from_others() {
 async fn only_so_many_wait_in_a_worker_and_the_others_leave_their_places() {
     let world = World::shaped("[[rule]]\nname = \"all\"\nconnections = 1");
     let worker = world.worker();
-    let jobs: Vec<String> = (0..60)
+    let count = 2 * WAITERS_EACH_MAX;
+    let jobs: Vec<String> = (0..u32::try_from(count).unwrap())
         .map(|n| {
             let mut job = parts("slow.example", 1);
             job[0].key.message.n = n;
@@ -148,7 +149,7 @@ async fn only_so_many_wait_in_a_worker_and_the_others_leave_their_places() {
             () = idle() => break,
         }
     }
-    assert_eq!((done, runs.len()), (60 - 1 - WAITERS_EACH_MAX, 1 + WAITERS_EACH_MAX), "no time passed");
+    assert_eq!((done, runs.len()), (count - 1 - WAITERS_EACH_MAX, 1 + WAITERS_EACH_MAX), "no time passed");
     assert_eq!(world.outbound.len(), done);
     // and who has waited long enough goes, too
     world.clock.advance(WAIT_MAX + Duration::from_secs(1));
