@@ -9,7 +9,7 @@ use std::io::{Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use harness::{CloudEdge, Edge, Setup};
+use harness::{CloudEdge, Dns, Edge, Setup, Zone};
 
 use super::{Options, process, sink::Sink, source};
 
@@ -33,9 +33,17 @@ const DELIVER_GB: f64 = 0.5;
 type Samples = BTreeMap<String, f64>;
 
 pub(crate) async fn measure(options: &Options, sink: &Sink) -> Result<String, String> {
-    let route = format!("*=smtp://{}", sink.address());
+    let host = "mx.example.org";
+    let dns = Dns::serve(Zone::default().mx("example.org", 10, host).address(host, sink.address().ip()));
+    let more = [
+        ("SPOOLWAY_DNS_SERVERS", dns.server().to_string()),
+        ("SPOOLWAY_DNS_VALIDATE", "never".to_owned()),
+        ("SPOOLWAY_DELIVER_PORT", sink.address().port().to_string()),
+        ("SPOOLWAY_DELIVER_ALLOW_PRIVATE_ADDRESSES", "true".to_owned()),
+    ];
+    let route = if options.mx { "*=mx".to_owned() } else { format!("*=smtp://{}", sink.address()) };
     let edge = CloudEdge::without_functions(&route);
-    let (mut stages, stages_http) = edge.start_stages(&route);
+    let (mut stages, stages_http) = edge.start_stages(&route, &more);
     let told = run(options, sink, edge.smtp(), edge.ingress_pid(), true).await.and_then(|(cpu, rate)| {
         let mut samples = scrape(edge.http())?;
         for (name, value) in scrape(stages_http)? {

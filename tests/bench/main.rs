@@ -71,6 +71,9 @@ struct Options {
     /// Measure what the edge asks of AWS on an emulator, in dollars a million messages, and the CPU of its ingress.
     #[arg(long)]
     cloud: bool,
+    /// With `--cloud`: mail leaves by MX records, under shaping, and not to a smart host.
+    #[arg(long, requires = "cloud")]
+    mx: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,

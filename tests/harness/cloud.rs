@@ -73,17 +73,19 @@ impl CloudEdge {
         edge
     }
 
-    /// Starts the stages as a container would run them; they answer HTTP at the address.
-    pub fn start_stages(&self, routes: &str) -> (Child, SocketAddr) {
+    /// Starts the stages as a container would run them, with more settings; they answer HTTP at the address.
+    pub fn start_stages(&self, routes: &str, more: &[(&str, String)]) -> (Child, SocketAddr) {
         let http = SocketAddr::from((loopback(), 9025));
         let mut command = Command::new(program());
         command.arg0("spoolway").arg("serve").env_clear().current_dir(self.folder.path());
-        let needed = ["Spool", "QueueInbound", "QueueOutbound", "State", "Directory", "Keys"];
+        let needed = ["Spool", "QueueInbound", "QueueOutbound", "State", "Directory", "Keys", "Counters"];
         command
             .envs(self.settings(&needed))
             .envs([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")]);
         command.envs([("SPOOLWAY_ROLES", "prepare,deliver,sweep"), ("SPOOLWAY_ROUTES", routes)]);
-        command.env("SPOOLWAY_HTTP_ADDRESS", http.to_string());
+        command
+            .env("SPOOLWAY_HTTP_ADDRESS", http.to_string())
+            .envs(more.iter().map(|(name, value)| (name, value)));
         let log =
             File::create(self.folder.path().join("stages.log")).expect("a folder of ours can be written");
         let errors = log.try_clone().expect("a file can be cloned");

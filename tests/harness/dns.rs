@@ -93,6 +93,11 @@ impl Dns {
         Self { address, closed }
     }
 
+    /// Where it answers.
+    pub fn server(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The section that makes an edge ask this server.
     pub fn section(&self) -> String {
         format!("[dns]\nservers = [\"{}\"]", self.address)
