@@ -31,7 +31,7 @@ pub struct SweepSettings {
     pub page: usize,
     /// Shards asked at a time.
     pub shards: usize,
-    /// Visible jobs in the outbound queue with which nothing more is leased until the next sweep. A page of each shard may go beyond it.
+    /// Visible jobs in the outbound queue with which no more than a page of each shard is leased until the next sweep.
     pub backlog: u64,
     /// Which packs are deleted; `None` where the store does that by itself.
     pub packs: Option<PackRetention>,
@@ -174,6 +174,9 @@ impl Sweep {
         self.send_due(&mut report).await;
         // whoever gave an order has mostly done this: what is due does not wait for it
         orders::settle(&self.ports, &mut report).await;
+        if report.ordered > 0 {
+            self.send_due(&mut report).await;
+        }
         self.forget(&mut report).await;
         if let Some(retention) = self.settings.packs {
             self.walk.lock().await.go_on(&self.ports, retention, &mut report).await;
@@ -183,11 +186,17 @@ impl Sweep {
         report
     }
 
-    /// Takes a page of each shard, sends them by destination, and goes on until no shard has more or the queue has enough. The due
-    /// times stay: who dies between lease and send leaves the deliveries to become due again.
+    /// Takes a page of each shard, sends them by destination, and goes on until no shard has more or the queue has enough: one page goes in
+    /// any case, as what one tenant has queued must not hold up all others. The due times stay: who dies between lease and send leaves
+    /// the deliveries to become due again.
     async fn send_due(&self, report: &mut SweepReport) {
         let mut shards: Vec<u8> = (0..DUE_SHARDS).collect();
-        while !shards.is_empty() && self.queue_has_room(report).await {
+        let mut first = true;
+        while !shards.is_empty() {
+            match self.room(report).await {
+                Some(room) if room || first => first = false,
+                Some(_) | None => break,
+            }
             let asked = futures::stream::iter(shards.drain(..));
             let answers = asked.map(|shard| async move { (shard, self.lease(shard).await) });
             let answers = answers.buffer_unordered(self.settings.shards.max(1)).collect::<Vec<_>>().await;
@@ -223,20 +232,21 @@ impl Sweep {
         report.errors
     }
 
-    /// Asked before anything is leased: what a queue cannot take now stays due, and is nobody's for the time of a lease otherwise.
-    async fn queue_has_room(&self, report: &mut SweepReport) -> bool {
+    /// Asked before more is leased: what a queue cannot take now stays due, and is nobody's for the time of a lease otherwise.
+    /// `None` where the queue does not answer.
+    async fn room(&self, report: &mut SweepReport) -> Option<bool> {
         match self.ports.outbound.depth().await {
-            Ok(depth) if depth.ready < self.settings.backlog => true,
+            Ok(depth) if depth.ready < self.settings.backlog => Some(true),
             Ok(depth) => {
                 tracing::warn!(
                     ready = depth.ready,
-                    "the outbound queue is full; what is due waits in the state"
+                    "the outbound queue is full; of what is due, a page of each shard goes"
                 );
-                false
+                Some(false)
             }
             Err(cause) => {
                 report.failed("the outbound queue did not answer; what is due waits", &cause);
-                false
+                None
             }
         }
     }
