@@ -30,6 +30,7 @@ mod suppression;
 mod text;
 mod transport;
 mod transports;
+mod waiting;
 
 pub use attempt::{Hop, Meaning, Outcome, RecipientOutcome, SUPPRESSED_ROUTE, Tried};
 pub(crate) use batch::{job_order, priority, send_jobs, to_jobs};

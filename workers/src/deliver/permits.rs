@@ -1,15 +1,13 @@
 //! Connections to be had: the most urgent first (RFC 6710 §4: priority orders the work, and takes nothing from anybody who has it), among
 //! equals a turn for each tenant, and some always left for a tenant who has none.
 
-mod waiting;
-
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use shared::mail::TenantId;
 use tokio::sync::oneshot;
 
-use self::waiting::{Waiter, Waiting};
+use super::waiting::Waiting;
 use crate::fairness;
 
 /// So many permits, and whoever waits for one.
@@ -19,7 +17,7 @@ struct State {
     free: usize,
     /// How many each tenant has; nobody is in it with none.
     held: HashMap<TenantId, usize>,
-    waiting: Waiting,
+    waiting: Waiting<oneshot::Sender<Permit>>,
 }
 
 /// One of the permits. Dropped, it goes to the next.
@@ -87,7 +85,7 @@ impl Drop for Permit {
                 let may_have =
                     |tenant: &TenantId| fairness::may_have(held.get(tenant).copied().unwrap_or(0), *free);
                 let next = waiting.pop(may_have);
-                next.map(|Waiter { tenant, to, .. }| (to, state.give(&all, tenant)))
+                next.map(|(tenant, to)| (to, state.give(&all, tenant)))
             };
             let Some((to, permit)) = next else { return };
             if let Err(mut unwanted) = to.send(permit) {

@@ -94,9 +94,9 @@ impl Shaper {
         Shape::of(&self.rules.now(), place, tenant)
     }
 
-    /// The patience of a group of deliveries, for all its calls of [`Shaper::admit`].
-    pub fn patience(&self) -> Patience {
-        self.waiters.patience()
+    /// The patience of a group of deliveries of `tenant`, for all its calls of [`Shaper::admit`].
+    pub fn patience(&self, priority: i8, tenant: &TenantId) -> Patience {
+        self.waiters.patience(priority, tenant)
     }
 
     /// Does what the rules ask for after `reply`, which a server at `place` gave to mail of `tenant` and which is a failure of `kind`, as

@@ -36,10 +36,11 @@ pub const SITES_MAX: NonZeroUsize = NonZeroUsize::new(8192).expect("it is not ze
 
 /// How long mail waits for its turn in a process, all in all; what must wait longer goes back to the queue.
 pub const WAIT_MAX: Duration = Duration::from_secs(4);
-/// Groups of one site that wait so in a process. Further ones go back to the queue at once, and leave their places to other sites.
-pub const WAITERS_EACH_MAX: usize = 128;
+/// Groups of one site that wait so in a process; a tenant alone has three quarters of that, and of the next. Further ones go back to the
+/// queue at once, and leave their places to other sites.
+pub const WAITERS_EACH_MAX: usize = 160;
 /// Groups of all sites that do: fewer than the jobs of a process ([`JOBS_MAX`](super::JOBS_MAX)), so that some places are always left.
-pub const WAITERS_MAX: usize = 160;
+pub const WAITERS_MAX: usize = 192;
 
 /// How long a connection's place at a site is held unless that is renewed, and so for how long a dead worker keeps it.
 pub const SLOT_LEASE: Duration = Duration::from_secs(60);

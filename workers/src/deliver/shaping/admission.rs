@@ -148,7 +148,7 @@ impl Shaper {
                 if patience.left().is_zero() || !patience.allows(key, SLOT_PAUSE.min(patience.left())) {
                     return Some(wait);
                 }
-                self.slots.wait(key).await;
+                self.slots.wait(key, patience).await;
                 patience.spend(self.clock.now().since(began_at));
             }
         }
@@ -216,7 +216,7 @@ impl Shaper {
         (go, dropped.into_iter().chain(left).collect(), wait)
     }
 
-    /// Takes the place of a connection, and a token to open it.
+    /// Takes the place of a connection, and a token to open it, unless one comes with the place.
     async fn take_connection(&self, site: &Site, shape: &Shape, factor: f64) -> Result<Option<Slot>, Held> {
         let mut slot = None;
         if let Some(Applied { value, rule }) = &shape.connections {
@@ -233,6 +233,10 @@ impl Shaper {
                     whole: true,
                 }));
             }
+        }
+        // no new one is opened where one is kept
+        if slot.as_ref().is_some_and(|slot| slot.has_kept(site)) {
+            return Ok(slot);
         }
         let mut windows = Windows::of(&shape.key);
         for Applied { value, rule } in &shape.connection_rates {
@@ -261,10 +265,8 @@ impl Shaper {
             windows.add(window(name, *value, factor), Reason::MessageRate, text);
         }
         let rules = self.rules.now();
-        let warm_up = rules.warm_up(place).filter(|_| !place.site.is_smart_host());
-        if let Some((warm_up, (day, rate))) =
-            warm_up.and_then(|warm_up| Some((warm_up, warm_up.today(self.clock.now())?)))
-        {
+        for warm_up in rules.warm_ups(place) {
+            let Some((day, rate)) = warm_up.today(self.clock.now()) else { continue };
             let name = format!("shaping/warm-up/{}", warm_up.source);
             let text =
                 format!("{} has sent its {} of day {day} of its warm-up", warm_up.source, rate.messages);

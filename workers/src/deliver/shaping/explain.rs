@@ -74,7 +74,7 @@ impl Shaper {
                 own.into_iter().map(|number| ExplainedNumber { tenant: Some(tenant.0.clone()), ..number }),
             );
         }
-        numbers.extend(self.warm_up(place).await);
+        numbers.extend(self.warm_ups(place).await);
         let of = |what: &'static str, measure: &Measure| ExplainedMeasure {
             what,
             tenant: None,
@@ -136,23 +136,23 @@ impl Shaper {
         numbers
     }
 
-    async fn warm_up(&self, place: &Place<'_>) -> Option<ExplainedNumber> {
-        if place.site.is_smart_host() {
-            return None;
-        }
+    async fn warm_ups(&self, place: &Place<'_>) -> Vec<ExplainedNumber> {
         let rules = self.rules.now();
-        let warm_up = rules.warm_up(place)?;
-        let (day, rate) = warm_up.today(self.clock.now())?;
-        let name = format!("shaping/warm-up/{}", warm_up.source);
-        Some(ExplainedNumber {
-            name: "warm_up",
-            value: format!("{rate}, day {day} of {}", warm_up.messages.len()),
-            slowed_to: None,
-            tenant: None,
-            rule: format!("warm-up of {}", warm_up.source),
-            origin: super::Origin::Operator.as_str(),
-            left: self.left(&window(name, rate, 1.0)).await,
-        })
+        let mut numbers = Vec::new();
+        for warm_up in rules.warm_ups(place) {
+            let Some((day, rate)) = warm_up.today(self.clock.now()) else { continue };
+            let name = format!("shaping/warm-up/{}", warm_up.source);
+            numbers.push(ExplainedNumber {
+                name: "warm_up",
+                value: format!("{rate}, day {day} of {}", warm_up.messages.len()),
+                slowed_to: None,
+                tenant: None,
+                rule: format!("warm-up of {}", warm_up.source),
+                origin: super::Origin::Operator.as_str(),
+                left: self.left(&window(name, rate, 1.0)).await,
+            });
+        }
+        numbers
     }
 
     async fn left(&self, window: &Window) -> Option<u64> {

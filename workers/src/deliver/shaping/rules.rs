@@ -130,9 +130,10 @@ impl Rules {
         fitting.into_iter().map(|(_, rule)| rule).collect()
     }
 
-    /// The warm-up of a source, if it has one.
-    pub(super) fn warm_up(&self, place: &Place<'_>) -> Option<&WarmUp> {
-        self.warm_ups.iter().find(|warm_up| place.leaves_from(&warm_up.source))
+    /// The warm-ups of a source: of several addresses each may have its own, and all of them hold. A smart host has its own addresses.
+    pub(super) fn warm_ups(&self, place: &Place<'_>) -> impl Iterator<Item = &WarmUp> {
+        let own = |warm_up: &&WarmUp| !place.site.is_smart_host() && place.leaves_from(&warm_up.source);
+        self.warm_ups.iter().filter(own)
     }
 }
 

@@ -12,10 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shared::mail::Timestamp;
 use shared::port::{Claim, Clock, Deliveries, Ids};
-use tokio::sync::Notify;
+use tokio::sync::oneshot;
 
 use self::spare::{Kept, Spare};
-use super::Site;
+use super::{Patience, Site};
+use crate::deliver::waiting::Waiting;
 use crate::limits::shaping::{SLOT_LEASE, SLOT_PAUSE, SLOT_PROBES_MAX};
 
 /// The places of this process.
@@ -46,14 +47,23 @@ struct Local {
     held: BTreeSet<u32>,
     /// Places that were given back here, are claimed still, and nobody has yet.
     spare: Vec<Spare>,
-    /// How many wait for one.
+    /// How many wait for one, and who is next.
     waiting: usize,
+    next: Waiting<oneshot::Sender<()>>,
     /// Until when no place is looked for: a moment ago there was none.
     full_until: Option<Timestamp>,
-    given_back: Arc<Notify>,
 }
 
 impl Local {
+    /// Tells whoever is next of those who wait that there may be a place.
+    fn call_next(&mut self) {
+        while let Some((_, to)) = self.next.pop(|_| true) {
+            if to.send(()).is_ok() {
+                return;
+            }
+        }
+    }
+
     fn is_idle(&self) -> bool {
         self.held.is_empty() && self.spare.is_empty() && self.waiting == 0
     }
@@ -158,19 +168,21 @@ impl Slots {
         Slot { slots, key, number, leased_until, since, kept, passed_on: false, lost: false }
     }
 
-    /// Returns when a place may have become free.
-    pub(super) async fn wait(&self, key: &str) {
-        let given_back = {
+    /// Returns when a place may have become free: of those who wait here, it is the turn of whoever waits by `patience`.
+    pub(super) async fn wait(&self, key: &str, patience: &Patience) {
+        let (to, turn) = oneshot::channel();
+        {
             let mut state = self.lock();
             let local = state.sites.entry(key.to_owned()).or_default();
             local.waiting += 1;
-            Arc::clone(&local.given_back)
-        };
-        let _waiting = Waiting { slots: self, key };
+            local.next.push(patience.priority, patience.tenant.clone(), to);
+        }
+        let counted = Counted { slots: self, key };
         tokio::select! {
-            () = given_back.notified() => {}
+            _ = turn => {}
             () = self.ports.clock.sleep(SLOT_PAUSE) => {}
         }
+        drop(counted);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -277,16 +289,17 @@ impl Drop for Slot {
 }
 
 /// One who waits, counted out however the wait ends.
-struct Waiting<'a> {
+struct Counted<'a> {
     slots: &'a Slots,
     key: &'a str,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
         let mut state = self.slots.lock();
         if let Some(local) = state.sites.get_mut(self.key) {
             local.waiting = local.waiting.saturating_sub(1);
+            local.next.retain(|to| !to.is_closed());
         }
         state.forget_idle(self.key);
     }

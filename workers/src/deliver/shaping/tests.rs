@@ -88,7 +88,7 @@ fn mail(count: usize, tenant: &str) -> Vec<Delivery> {
 /// What a worker does with so many deliveries, if no time passes: how many go, with their connection, and what the others wait for.
 async fn admit(worker: &Shaper, to: &To, load: Vec<Delivery>) -> (usize, Option<Slot>, Vec<(usize, Wait)>) {
     // without patience
-    let mut patience = worker.patience();
+    let mut patience = worker.patience(0, &TenantId::default());
     patience.spend(crate::limits::shaping::WAIT_MAX);
     let (mut gone, mut connection, mut waits) = (0, None, Vec::new());
     let mut load = load;

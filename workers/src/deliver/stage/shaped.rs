@@ -89,7 +89,7 @@ impl Deliver {
     ) -> Recorded {
         let source = self.transport.source(&group.tenant);
         let place = Place { domain, site, source: source.as_deref() };
-        let mut patience = shaper.patience();
+        let mut patience = shaper.patience(group.priority, &group.tenant);
         let mut recorded = Recorded::default();
         while !load.is_empty() {
             let permit = || -> BoxFuture<'_, Permit> {

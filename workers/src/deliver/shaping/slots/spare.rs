@@ -80,6 +80,11 @@ impl Slots {
 }
 
 impl Slot {
+    /// Whether it came with a connection to `site`.
+    pub(in super::super) fn has_kept(&self, site: &Site) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept.site == *site)
+    }
+
     /// The other site to which a connection is kept that must make room for one that goes to `site`.
     pub fn displaces(&self, site: &Site) -> Option<&Site> {
         self.kept.as_ref().map(|kept| &kept.site).filter(|kept| *kept != site)
@@ -101,9 +106,7 @@ impl Slot {
         };
         local.held.remove(&self.number);
         local.spare.push(Spare { number: self.number, leased_until: self.leased_until, kept, until });
-        if local.waiting > 0 {
-            local.given_back.notify_one();
-        }
+        local.call_next();
         self.passed_on = true;
         if !std::mem::replace(&mut state.tended, true) {
             tokio::spawn(self.slots.clone().tend());

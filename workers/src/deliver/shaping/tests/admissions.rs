@@ -127,7 +127,7 @@ async fn who_waits_gets_the_place_that_another_group_of_its_worker_gives_back() 
     let waiting = tokio::spawn({
         let worker = Arc::clone(&worker);
         async move {
-            let mut patience = worker.patience();
+            let mut patience = worker.patience(0, &TenantId::default());
             worker.admit(&to().place(), mail(1, "default"), &mut patience, FREE).await
         }
     });
@@ -161,7 +161,7 @@ async fn a_place_that_was_lost_is_passed_on_to_nobody() {
         () = learns => {}
     }
     let waiting = tokio::spawn(async move {
-        let mut patience = one.patience();
+        let mut patience = one.patience(0, &TenantId::default());
         let admission = one.admit(&to().place(), mail(1, "default"), &mut patience, FREE).await;
         (one, admission)
     });
@@ -195,7 +195,7 @@ async fn a_short_wait_is_waited_for() {
     let world = World::new(1, "[[rule]]\nname = \"all\"\nmessage_rate = \"2/s\"").await;
     let worker = &world.workers[0];
     assert_eq!(admit(worker, &to(), mail(2, "default")).await.0, 2);
-    let mut patience = worker.patience();
+    let mut patience = worker.patience(0, &TenantId::default());
     let waiting = async { worker.admit(&to().place(), mail(1, "default"), &mut patience, FREE).await };
     let pass = async {
         // until it sleeps for nothing but its turn
@@ -230,6 +230,20 @@ async fn a_new_address_sends_what_its_day_allows_to_all_sites_together() {
 }
 
 #[tokio::test]
+async fn two_new_addresses_of_one_source_bound_it_both() {
+    let ramp = |address: &str, most: u32| {
+        format!("[[warm_up]]\nsource = \"{address}\"\nstarted = \"2025-01-01\"\nmessages = [{most}]\n")
+    };
+    let world = World::new(1, &(ramp("192.0.2.7", 9) + &ramp("192.0.2.8", 2))).await;
+    let mut source = pool("both", "192.0.2.7");
+    source.addresses.push("192.0.2.8".parse().unwrap());
+    let warm = To { source: Some(source), ..to() };
+    let (gone, _, waits) = admit(&world.workers[0], &warm, mail(5, "default")).await;
+    assert_eq!((gone, waits[0].1.reason), (2, Reason::WarmUp));
+    assert!(waits[0].1.text.contains("192.0.2.8"), "{}", waits[0].1.text);
+}
+
+#[tokio::test]
 async fn stores_that_fail_stop_no_mail() {
     let world = World::new(1, "[[rule]]\nname = \"all\"\nconnections = 2\nmessage_rate = \"5/m\"").await;
     world.faults.set(shared::testkit::Mode::Always(shared::testkit::Fate::NothingUnknown));
@@ -244,7 +258,7 @@ async fn what_is_put_off_comes_back_one_after_the_other() {
     let world = World::new(1, "[[rule]]\nname = \"all\"\nmessage_rate = \"60/m\"").await;
     let worker = &world.workers[0];
     admit(worker, &to(), mail(60, "default")).await;
-    let mut patience = worker.patience();
+    let mut patience = worker.patience(0, &TenantId::default());
     patience.spend(crate::limits::shaping::WAIT_MAX);
     let admission = worker.admit(&to().place(), mail(30, "default"), &mut patience, FREE).await;
     let mut put_off = admission.put_off;
@@ -267,7 +281,7 @@ async fn a_tenant_that_waits_for_tomorrow_is_not_in_the_way_of_others() {
     let world = World::new(1, rules).await;
     let worker = &world.workers[0];
     let put_off = async |tenant: &str| {
-        let mut patience = worker.patience();
+        let mut patience = worker.patience(0, &TenantId::default());
         patience.spend(crate::limits::shaping::WAIT_MAX);
         let mut admission = worker.admit(&to().place(), mail(1, tenant), &mut patience, FREE).await;
         worker.turns(admission.put_off.remove(0)).remove(0).0

@@ -128,10 +128,28 @@ async fn a_connection_to_another_site_of_those_that_are_counted_together_makes_r
 
 #[tokio::test]
 async fn a_place_that_was_not_used_stays_with_its_connection() {
-    let rules = "[[rule]]\nname = \"all\"\nconnections = 1\nconnection_rate = \"1/h\"";
+    let rules = "[[rule]]\nname = \"provider\"\nsite = \"provider.example\"\ntogether = true\nconnections = 1\nconnection_rate = \"1/h\"";
     let world = World::new(2, rules).await;
-    used_and_kept(&world, &world.workers[0], &to()).await;
-    let (_, _, waits) = admit(&world.workers[0], &to(), mail(1, "default")).await;
-    assert_eq!(waits[0].1.reason, Reason::ConnectionRate);
+    let (one, other) =
+        (To::new("a.example", &["a.provider.example"]), To::new("b.example", &["b.provider.example"]));
+    used_and_kept(&world, &world.workers[0], &one).await;
+    let (_, _, waits) = admit(&world.workers[0], &other, mail(1, "default")).await;
+    assert_eq!(waits[0].1.reason, Reason::ConnectionRate, "it would be a new one");
     assert_eq!(world.faults.calls("abandon"), 0, "its connection is open");
+    assert!(admit(&world.workers[0], &one, mail(1, "default")).await.1.is_some());
+}
+
+#[tokio::test]
+async fn only_a_new_connection_counts_against_their_rate() {
+    let rules = "[[rule]]\nname = \"all\"\nconnections = 2\nconnection_rate = \"2/h\"";
+    let world = World::new(1, rules).await;
+    for _ in 0..5 {
+        used_and_kept(&world, &world.workers[0], &to()).await;
+    }
+    let first = admit(&world.workers[0], &to(), mail(1, "default")).await.1;
+    let second = admit(&world.workers[0], &to(), mail(1, "default")).await.1;
+    assert!(first.is_some() && second.is_some(), "the kept one, and a second one");
+    world.workers[0].leave(&to().place(), second, Vec::new).await;
+    let (gone, _, waits) = admit(&world.workers[0], &to(), mail(1, "default")).await;
+    assert_eq!((gone, waits[0].1.reason), (0, Reason::ConnectionRate), "a third one");
 }
