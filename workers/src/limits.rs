@@ -96,7 +96,7 @@ pub const GATHERED_WITHIN: Duration = Duration::from_secs(2 * 60);
 pub const GATHERED_SOON: Duration = SWEEP_LEASE;
 /// Time between two looks at what is to be told.
 pub const REMIND_PAUSE: Duration = Duration::from_secs(5);
-/// How long a message whose job was sent is not sent again, at least; else half as long as it has waited.
+/// How long a message whose job was sent is not sent again, at least; else half as long as it has waited, up to [`AGAIN_PAUSE_MAX`].
 pub const REMINDER_LEASE: Duration = Duration::from_secs(30);
 /// How long a reminder is kept of an attempt that never came to be on record.
 pub const REMINDER_MAX: Duration = Duration::from_secs(DAY);
@@ -201,8 +201,8 @@ pub const SWEEP_PAUSE: Duration = Duration::from_secs(60);
 pub const SWEEP_LEASE: Duration = Duration::from_secs(15 * 60);
 /// Due deliveries taken from one shard at a time: with 64 shards, what a sweep holds in memory.
 pub const SWEEP_PAGE: usize = 32;
-/// Jobs that wait in the outbound queue before the sweep adds no more: what is sent to a queue that is full runs into the end of its
-/// lease there, and is sent again.
+/// Jobs that wait in the outbound queue before a sweep adds no more than [`SWEEP_PAGE`] of each shard: what is sent to a queue that is
+/// full runs into the end of its lease there, and is sent again.
 pub const SWEEP_BACKLOG_MAX: u64 = 4096;
 /// Shards asked at a time.
 pub const SWEEP_SHARDS_MAX: usize = 8;

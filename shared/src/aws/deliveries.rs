@@ -80,11 +80,12 @@ impl Deliveries for DynamoDeliveries {
     }
 
     async fn note(&self, key: &DeliveryKey, feedback: Feedback) -> PortResult<bool> {
-        self.amend("the note on a delivery", key, |state| state.note(feedback.clone())).await
+        let note = |state: &mut DeliveryState| (state.note(feedback.clone()), ());
+        Ok(self.amend("the note on a delivery", key, note).await?.is_some())
     }
 
     async fn tell(&self, key: &DeliveryKey, telling: Telling) -> PortResult<bool> {
-        self.amend("the note of a DSN", key, |state| state.tell(&telling)).await
+        Ok(self.amend("the note of a DSN", key, |state| state.tell(&telling)).await?.unwrap_or(false))
     }
 
     async fn order(&self, ordered: Vec<Ordered>) -> PortResult<Vec<PortResult<Option<DeliveryState>>>> {

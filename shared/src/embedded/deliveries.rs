@@ -140,14 +140,14 @@ impl Deliveries for SqliteDeliveries {
 
     async fn note(&self, key: &DeliveryKey, feedback: Feedback) -> PortResult<bool> {
         let key = key.clone();
-        let note = move |db: &Connection| store::amend(db, &key, |state| state.note(feedback));
-        self.database.write(NOTE, note).await
+        let note = move |db: &Connection| store::amend(db, &key, |state| (state.note(feedback), ()));
+        Ok(self.database.write(NOTE, note).await?.is_some())
     }
 
     async fn tell(&self, key: &DeliveryKey, telling: Telling) -> PortResult<bool> {
         let key = key.clone();
         let tell = move |db: &Connection| store::amend(db, &key, |state| state.tell(&telling));
-        self.database.write_in_company(TELL, tell).await
+        Ok(self.database.write_in_company(TELL, tell).await?.unwrap_or(false))
     }
 
     async fn order(&self, ordered: Vec<Ordered>) -> PortResult<Vec<PortResult<Option<DeliveryState>>>> {

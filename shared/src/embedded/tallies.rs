@@ -48,7 +48,7 @@ impl Tallies for SqliteTallies {
             let mut forget = db.prepare_cached("DELETE FROM tally WHERE forget_at < ?1")?;
             forget.execute(params![now.millis()]).map(drop)
         };
-        self.database.write(ADD, add).await
+        self.database.write_in_company(ADD, add).await
     }
 
     async fn read(&self, book: &str, after: Option<&str>, limit: usize) -> PortResult<Vec<Count>> {
@@ -70,7 +70,7 @@ impl Tallies for SqliteTallies {
             let mut delete = db.prepare_cached("DELETE FROM tally WHERE book = ?1 AND key = ?2")?;
             keys.iter().try_for_each(|key| delete.execute(params![book, key]).map(drop))
         };
-        self.database.write(CLEAR, clear).await
+        self.database.write_in_company(CLEAR, clear).await
     }
 }
 

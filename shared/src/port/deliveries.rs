@@ -54,7 +54,8 @@ pub trait Deliveries: Send + Sync {
     async fn note(&self, key: &DeliveryKey, feedback: Feedback) -> PortResult<bool>;
 
     /// Notes on the recipients that `telling` names, of whom its sender is to be told, which DSN does so; and where that is put in, that
-    /// there is nothing to be told of them any more. When the delivery is due stays as it is. `false` where there is no item.
+    /// there is nothing to be told of them any more. When the delivery is due stays as it is. `false` where one of them was not to be
+    /// told of any more, or there is no item: a DSN that is not put in yet would tell somebody twice.
     async fn tell(&self, key: &DeliveryKey, telling: Telling) -> PortResult<bool>;
 
     /// Gives orders to deliveries; one answer each, in their order: the state after them, `None` where there is no item and none was

@@ -108,27 +108,26 @@ impl DeliveryState {
         true
     }
 
-    /// Notes which DSN tells what is to be told; tells whether that was new.
-    pub fn tell(&mut self, telling: &Telling) -> bool {
-        let mut changed = false;
-        for recipient in &mut self.recipients {
-            let is_told = |(address, ended_at): &(Mailbox, Timestamp)| {
-                let untold = recipient.untold.as_ref();
-                let same =
-                    untold.is_some_and(|one| (one.action, one.ended_at) == (telling.action, *ended_at));
-                same && *address == recipient.address
-            };
-            if !telling.recipients.iter().any(is_told) {
+    /// Notes which DSN tells what is to be told; tells whether that changes the item, and whether all that it names was to be told.
+    pub fn tell(&mut self, telling: &Telling) -> (bool, bool) {
+        let Telling { report, action, recipients, put_in } = telling;
+        let (mut changed, mut told) = (false, 0);
+        for known in &mut self.recipients {
+            let ended_at = known.untold.as_ref().filter(|one| one.action == *action).map(|one| one.ended_at);
+            let is_named =
+                |(address, at): &(Mailbox, Timestamp)| Some(*at) == ended_at && *address == known.address;
+            if !recipients.iter().any(is_named) {
                 continue;
             }
-            changed |= telling.put_in || recipient.report != Some(telling.report);
-            recipient.report = Some(telling.report);
-            if telling.put_in {
-                recipient.untold = None;
+            told += 1;
+            changed |= *put_in || known.report != Some(*report);
+            known.report = Some(*report);
+            if *put_in {
+                known.untold = None;
             }
         }
         self.keep_original(None);
-        changed
+        (changed, told == recipients.len())
     }
 
     /// Adds a record to the item.
@@ -137,12 +136,13 @@ impl DeliveryState {
         let original = original(&delivery, &recipients);
         let (number, ended_at) = (attempt.number, attempt.ended_at);
         let later_is_known = self.attempts.last().is_some_and(|last| last.number > number);
+        let is_known = self.attempts.iter().any(|known| known.number == number);
         for mut told in recipients {
             match self.recipients.iter_mut().find(|known| known.address == told.address) {
                 None => self.recipients.push(told),
                 Some(known) if known.status.is_final() => {}
-                // of two deferrals, the later attempt's is the last word
-                Some(_) if later_is_known && !told.status.is_final() => {}
+                // of two deferrals, the later attempt's is the last word; and of one attempt that was made or written twice, the first
+                Some(_) if (later_is_known || is_known) && !told.status.is_final() => {}
                 Some(known) => {
                     told.follow(known);
                     *known = told;

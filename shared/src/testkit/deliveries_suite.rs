@@ -63,6 +63,7 @@ pub async fn deliveries_suite(fixture: &dyn Fixture<dyn Deliveries>) {
     postponements::what_is_released_from_a_hold_can_be_put_off(fixture).await;
     tells::what_is_told_is_noted_and_changes_nothing_else(fixture).await;
     tells::who_stays_deferred_stays_told_of_and_an_end_is_told_anew(fixture).await;
+    tells::an_attempt_that_is_recorded_twice_is_not_to_be_told_twice(fixture).await;
     tells::tellings_and_records_that_race_are_all_kept(fixture).await;
     due::state_outlives_its_handles(fixture).await;
 }

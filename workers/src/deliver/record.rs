@@ -190,7 +190,7 @@ impl Judged {
         for item in self.news[place].items.drain(..) {
             let state = &mut self.record.recipients[item.at];
             state.status = RecipientStatus::Deferred;
-            state.reply = Some(item.reply);
+            state.reply = Some(item.reply.cut(RECIPIENT_REPLY_OCTETS_MAX));
         }
         let at = self.retry_at.unwrap_or(now + REPORT_PAUSE);
         self.retry_at = schedule(&mut self.record, now, at, retain);
@@ -211,6 +211,7 @@ fn untold_reply(delivery: &Delivery, reply: &Reply) -> Reply {
         ReversePath::Null => "the sender is null: nobody was told",
         ReversePath::Mailbox(_) => "nobody was told, as the sender asked",
     };
+    let reply = reply.clone().cut(RECIPIENT_REPLY_OCTETS_MAX - why.len() - 3);
     let text = format!("{} ({why})", reply.text());
     match reply.enhanced() {
         Some(EnhancedCode(subject, detail)) => Reply::new(reply.code(), (subject, detail), text),

@@ -13,8 +13,8 @@ use shared::port::{Clock, Count, PortError, PortResult, Queue, Tallies};
 
 use super::batch::send_jobs;
 use crate::limits::{
-    GATHERED_FOR, REMINDER_BOOKS, REMINDER_LEASE, REMINDERS_A_JOB, REMINDERS_PAGE, REMINDERS_PAGES_MAX,
-    RETAIN,
+    AGAIN_PAUSE_MAX, GATHERED_FOR, REMINDER_BOOKS, REMINDER_LEASE, REMINDERS_A_JOB, REMINDERS_PAGE,
+    REMINDERS_PAGES_MAX, RETAIN,
 };
 
 /// The reminders of an edge. They stand in several books, as one could not take as many.
@@ -28,7 +28,7 @@ pub struct Reminders {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reminder {
     due_at: Timestamp,
-    message: MessageId,
+    pub(super) message: MessageId,
     /// The delivery below its message.
     pub(super) destination: String,
     /// When the attempt ended that leaves something to be told.
@@ -156,8 +156,11 @@ impl Due {
     /// The reminder behind its lease.
     fn leased(&self, now: Timestamp) -> String {
         // in a queue that is far behind, an old one has jobs already
-        let lease = REMINDER_LEASE.max(now.since(self.reminder.ended_at) / 2);
-        Reminder { due_at: now + lease, ..self.reminder.clone() }.text()
+        let lease = (now.since(self.reminder.ended_at) / 2).clamp(REMINDER_LEASE, AGAIN_PAUSE_MAX);
+        // whoever leases it again before it was taken away behind that writes the same
+        let step = i64::try_from(REMINDER_LEASE.as_millis()).unwrap_or(i64::MAX);
+        let due_at = Timestamp::from_millis(((now + lease).millis() / step + 1) * step);
+        Reminder { due_at, ..self.reminder.clone() }.text()
     }
 }
 

@@ -180,7 +180,7 @@ impl Deliveries for FakeDeliveries {
 
     async fn tell(&self, key: &DeliveryKey, telling: Telling) -> PortResult<bool> {
         self.gate.cross().await;
-        let answer = self.items.lock().unwrap().get_mut(key).map(|item| item.tell(&telling)).is_some();
+        let answer = self.items.lock().unwrap().get_mut(key).is_some_and(|item| item.tell(&telling).1);
         self.gate.cross().await;
         Ok(answer)
     }

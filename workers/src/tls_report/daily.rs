@@ -96,7 +96,7 @@ impl Reports {
         }
         let ended = match self.tell_all(at).await {
             Ok(0) => self.ports.deliveries.finish(&job, &holder, now + RETAIN).await,
-            Ok(_) if age + RUN_PAUSE < TOLD_WITHIN => {
+            Ok(_) if age + RUN_PAUSE + RUN_LEASE < TOLD_WITHIN => {
                 // the claim runs out, and whoever takes it then tells those who are left
                 self.ports.deliveries.claim(&job, &holder, now, RUN_PAUSE).await.map(drop)
             }

@@ -113,20 +113,22 @@ pub(super) fn cancel(db: &Connection, key: &DeliveryKey, reply: &Reply) -> rusql
     Ok(answer)
 }
 
-/// Changes the state alone: what is due, or leased, stays so. `change` tells whether it did.
-pub(super) fn amend(
+/// Changes the state alone: what is due, or leased, stays so. `change` tells whether it did, and what there is to answer; `None` where
+/// there is no row.
+pub(super) fn amend<T>(
     db: &Connection,
     key: &DeliveryKey,
-    change: impl FnOnce(&mut DeliveryState) -> bool,
-) -> rusqlite::Result<bool> {
-    let Some(mut known) = find(db, key)? else { return Ok(false) };
-    if change(&mut known) {
+    change: impl FnOnce(&mut DeliveryState) -> (bool, T),
+) -> rusqlite::Result<Option<T>> {
+    let Some(mut known) = find(db, key)? else { return Ok(None) };
+    let (changed, answer) = change(&mut known);
+    if changed {
         let state = serde_json::to_string(&known).expect("a state is plain data");
         let mut update =
             db.prepare_cached("UPDATE delivery SET state = ?3 WHERE message = ?1 AND destination = ?2")?;
         update.execute(params![key.message.to_string(), key.destination(), state])?;
     }
-    Ok(true)
+    Ok(Some(answer))
 }
 
 /// One statement writes, so nothing is left half done.

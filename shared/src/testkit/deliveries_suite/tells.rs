@@ -31,10 +31,10 @@ fn newsworthy(delivery: &Delivery, status: RecipientStatus, action: Action) -> R
     record
 }
 
+/// The telling of the first recipient.
 fn telling(delivery: &Delivery, action: Action, put_in: bool) -> Telling {
     let ended_at = record(delivery, RecipientStatus::Deferred).attempt.ended_at;
-    let recipients =
-        delivery.recipients.iter().map(|recipient| (recipient.address.clone(), ended_at)).collect();
+    let recipients = vec![(delivery.recipients[0].address.clone(), ended_at)];
     Telling { report: MessageId { pack: pack_id(), n: 0 }, action, recipients, put_in }
 }
 
@@ -56,14 +56,14 @@ pub(super) async fn what_is_told_is_noted_and_changes_nothing_else(fixture: &dyn
     let original = before.original.as_ref().expect("there is something to be told");
     assert_eq!((original.prefix.as_str(), original.recipients.len()), (tried.prefix.as_str(), 0));
     for _ in 0..2 {
-        assert!(tell(&*b, &tried.key, &telling(&tried, Action::Failed, true)).await);
+        assert!(!tell(&*b, &tried.key, &telling(&tried, Action::Failed, true)).await);
         assert_eq!(read(&*a, &tried.key).await.as_ref(), Some(&before), "nobody failed");
         assert!(tell(&*b, &tried.key, &begun).await);
         before.recipients[0].report = Some(begun.report);
         assert_eq!(read(&*a, &tried.key).await.as_ref(), Some(&before));
     }
-    for _ in 0..2 {
-        assert!(tell(&*a, &tried.key, &put_in).await);
+    for first in [true, false] {
+        assert_eq!(tell(&*a, &tried.key, &put_in).await, first, "who was told is not to be told of");
         (before.recipients[0].untold, before.original) = (None, None);
         assert_eq!(read(&*b, &tried.key).await.as_ref(), Some(&before));
     }
@@ -95,7 +95,7 @@ pub(super) async fn who_stays_deferred_stays_told_of_and_an_end_is_told_anew(
     }
     let put_in = telling(&fourth, Action::Failed, true);
     // who was told of an earlier attempt was not told of this one
-    assert!(tell(&*a, &tried.key, &telling(&third, Action::Failed, true)).await);
+    assert!(!tell(&*a, &tried.key, &telling(&third, Action::Failed, true)).await);
     assert!(read(&*a, &tried.key).await.is_some_and(|state| state.original.is_some()));
     assert!(tell(&*a, &tried.key, &put_in).await);
     // an attempt that is recorded once more is not told once more
@@ -103,6 +103,19 @@ pub(super) async fn who_stays_deferred_stays_told_of_and_an_end_is_told_anew(
     let state = read(&*a, &tried.key).await.expect("it is there");
     assert!(state.recipients[0].untold.is_none() && state.original.is_none());
     assert_eq!(state.recipients[0].report, Some(put_in.report));
+}
+
+pub(super) async fn an_attempt_that_is_recorded_twice_is_not_to_be_told_twice(
+    fixture: &dyn Fixture<dyn Deliveries>,
+) {
+    let Pair { a, b, store: _store } = Pair::open(fixture).await;
+    let tried = delivery(&["r@example.org"]);
+    let late = newsworthy(&tried, RecipientStatus::Deferred, Action::Delayed);
+    write(&*a, late.clone()).await;
+    assert!(tell(&*b, &tried.key, &telling(&tried, Action::Delayed, true)).await);
+    let told = read(&*a, &tried.key).await;
+    write(&*a, late).await;
+    assert_eq!(read(&*b, &tried.key).await, told, "its answer was lost");
 }
 
 pub(super) async fn tellings_and_records_that_race_are_all_kept(fixture: &dyn Fixture<dyn Deliveries>) {
@@ -117,7 +130,9 @@ pub(super) async fn tellings_and_records_that_race_are_all_kept(fixture: &dyn Fi
             write(&*writer, record(&again, RecipientStatus::Deferred)).await;
         }));
         let (teller, key, put_in) = (Arc::clone(&b), tried.key.clone(), put_in.clone());
-        tasks.push(tokio::spawn(async move { assert!(tell(&*teller, &key, &put_in).await) }));
+        tasks.push(tokio::spawn(async move {
+            tell(&*teller, &key, &put_in).await;
+        }));
     }
     for task in tasks {
         task.await.expect("the task ends");
@@ -138,6 +153,6 @@ pub(super) async fn tellings_hold(faulty: &dyn Deliveries, sound: &dyn Deliverie
     let is_told = |state: Option<DeliveryState>| state.is_some_and(|state| state.original.is_none());
     Belief::of(&answer).check("a telling", is_told(read(sound, &tried.key).await));
     // what is in doubt is noted again
-    assert!(tell(sound, &tried.key, &put_in).await);
+    tell(sound, &tried.key, &put_in).await;
     assert!(is_told(read(sound, &tried.key).await));
 }

@@ -67,9 +67,12 @@ impl Gathered<'_> {
             .fold(begun, |seed, row| format!("{seed} {}@{}", row.address, row.told.ended_at.millis()));
         let dsn = Dsn { seed, original: &original, action, rows: &rows };
         let report = dsn.id();
-        self.note(action, report, false, |_| true).await?;
+        if !self.note(action, report, false, |_| true).await? {
+            tracing::info!(message_id = %original.key.message, "somebody else has told the sender meanwhile");
+            return Ok(());
+        }
         put_in(self.ports, self.hostname, &dsn).await?;
-        self.note(action, report, true, |_| true).await
+        self.note(action, report, true, |_| true).await.map(drop)
     }
 
     /// Ends what somebody has begun: a DSN that is in the spool tells of all for whom it was noted. One that is not is not begun.
@@ -79,17 +82,17 @@ impl Gathered<'_> {
         let original = self.states.iter().find_map(|state| state.original.clone());
         let (Some(_), Some(original)) = (found, original) else { return Ok(()) };
         persist(&*ports.clock, PORT_TRIES, || send(ports, &original, report.pack)).await?;
-        self.note(action, report, true, |one| one.report == Some(report)).await
+        self.note(action, report, true, |one| one.report == Some(report)).await.map(drop)
     }
 
-    /// Notes `report` with each recipient that `of` picks.
+    /// Notes `report` with each recipient that `of` picks; tells whether all of them were to be told of still.
     async fn note(
         &mut self,
         action: Action,
         report: MessageId,
         put_in: bool,
         of: impl Fn(&RecipientState) -> bool,
-    ) -> PortResult<()> {
+    ) -> PortResult<bool> {
         let ports = self.ports;
         let noting = self.states.iter_mut().filter_map(|state| {
             let picked = state.recipients.iter().filter(|one| is_untold(one, action) && of(one));
@@ -98,13 +101,14 @@ impl Gathered<'_> {
             let telling = Telling { report, action, recipients, put_in };
             (!telling.recipients.is_empty()).then_some(async move {
                 let tell = || ports.deliveries.tell(&state.key, telling.clone());
-                persist(&*ports.clock, PORT_TRIES, tell).await?;
+                let all = persist(&*ports.clock, PORT_TRIES, tell).await?;
                 state.tell(&telling);
-                PortResult::Ok(())
+                PortResult::Ok(all)
             })
         });
         let noting: Vec<_> = noting.collect();
-        stream::iter(noting).buffer_unordered(NOTED_AT_A_TIME).try_collect().await
+        let noted = stream::iter(noting).buffer_unordered(NOTED_AT_A_TIME);
+        noted.try_fold(true, |all, one| std::future::ready(Ok(all && one))).await
     }
 
     fn untold(&self, action: Action) -> impl Iterator<Item = &RecipientState> {
@@ -129,6 +133,10 @@ impl Gathered<'_> {
         let is_told = state.is_none_or(|state| state.recipients.iter().all(|one| one.untold.is_none()));
         let mut attempts = state.iter().flat_map(|state| &state.attempts);
         let recorded = attempts.any(|attempt| attempt.ended_at == reminder.ended_at);
+        if state.is_none() && now.since(reminder.ended_at) > REMINDER_MAX {
+            let (message_id, destination) = (reminder.message, &reminder.destination);
+            tracing::error!(%message_id, destination, "nothing is known of what a sender was to be told of");
+        }
         // one that is not on record by then was made again, and left a reminder of its own
         is_told && (recorded || now.since(reminder.ended_at) > REMINDER_MAX)
     }

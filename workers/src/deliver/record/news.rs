@@ -5,6 +5,7 @@ use shared::mail::{ByMode, Recipient, Reply, ReversePath, Status, Timestamp};
 use shared::port::{Action, Attempt, Notification, RecipientState, RecipientStatus};
 
 use super::super::{Hop, Outcome, RecipientOutcome};
+use crate::limits::RECIPIENT_REPLY_OCTETS_MAX;
 
 /// One DSN to be: what happened, and to whom.
 #[derive(Debug)]
@@ -67,7 +68,8 @@ impl Item {
         attempt: &Attempt,
         retry_until: Timestamp,
     ) -> Notification {
-        let reply = Some(&self.reply).filter(|reply| state.reply.as_ref() != Some(reply)).cloned();
+        let kept = self.reply.clone().cut(RECIPIENT_REPLY_OCTETS_MAX);
+        let reply = (state.reply != Some(kept)).then(|| self.reply.clone());
         let recorded = state.reply.as_ref().map(Reply::status);
         // RFC 2852 §4: 4.4.7 once the time is up
         let late = action == Action::Delayed && self.expired;
