@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "one test program, no public items")]
 
 mod a_bad_server_costs_only_its_own_mail;
+mod a_kept_connection_is_no_surer_than_it_was_made;
 mod a_process_that_must_end_waits_for_no_server;
 mod addresses_of_a_host_race;
 mod chunks_carry_what_data_cannot;
