@@ -7,6 +7,7 @@ mod a_bad_server_costs_only_its_own_mail;
 mod a_kept_connection_is_no_surer_than_it_was_made;
 mod a_process_that_must_end_waits_for_no_server;
 mod addresses_of_a_host_race;
+mod broken_tls_excuses_only_whoever_may_do_without;
 mod chunks_carry_what_data_cannot;
 mod connections_are_kept_for_the_site;
 mod dane_decides_whose_certificate_counts;
