@@ -128,8 +128,12 @@ impl Shaper {
             let from = wait.until.max(now);
             self.turns.take(&key, now, from, wait.interval, self.ids.fraction())
         };
-        let jitter = POSTPONE_JITTER * self.ids.fraction();
-        let late = |at: Timestamp| at + at.since(now).mul_f64(jitter).min(POSTPONE_MERGE);
+        let chance = self.ids.fraction();
+        // bounded before chance comes in: cut off behind it, long waits would be made longer by the same in every process
+        let late = |at: Timestamp| {
+            let most = at.since(now).mul_f64(POSTPONE_JITTER).min(POSTPONE_MERGE);
+            at + most.mul_f64(chance)
+        };
         if wait.whole {
             return vec![(late(turn()), deliveries)];
         }

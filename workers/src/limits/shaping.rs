@@ -60,7 +60,7 @@ pub const POSTPONE_SPREAD_MAX: Duration = Duration::from_secs(15 * 60);
 pub const POSTPONE_SPACE: Duration = Duration::from_millis(250);
 /// Mail of one group whose turns are at most this far apart goes back in one job.
 pub const POSTPONE_MERGE: Duration = Duration::from_secs(5);
-/// By how much of itself at most a wait is made longer by chance.
+/// By how much of itself at most a wait is made longer by chance, and by no more than [`POSTPONE_MERGE`].
 pub const POSTPONE_JITTER: f64 = 0.1;
 /// How long a connection is thought to be in use at a site that nothing is known of: two round trips of a server that is far. Who comes
 /// back too soon waits once more; who comes back too late leaves connections idle.
