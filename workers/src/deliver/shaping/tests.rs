@@ -13,6 +13,7 @@ mod kept;
 mod precedence;
 mod readings;
 mod reloads;
+mod spreading;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
