@@ -85,6 +85,80 @@ fn a_bounce_that_comes_later_is_told_by_the_trace_and_suppresses_the_address() {
     assert_eq!(edge.settled(&last)["deliveries"][0]["recipients"][0]["status"], "delivered");
 }
 
+/// A complaint as providers send it (RFC 5965 §3): about a message that left with `path`, of which it tells by its header alone.
+fn complaint(path: &str) -> Vec<u8> {
+    format!(
+        "From: <fbl@provider.example>\r\nTo: whom it concerns\r\nSubject: FW: order\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/report; report-type=feedback-report; boundary=\"b\"\r\n\r\n\
+         --b\r\nContent-Type: text/plain\r\n\r\nThis is an abuse report.\r\n\
+         --b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nUser-Agent: Provider-FBL/1.0\r\n\
+         Version: 1\r\nOriginal-Mail-From: <{path}>\r\n\r\n\
+         --b\r\nContent-Type: text/rfc822-headers\r\n\r\nFrom: <a@app.example>\r\nSubject: order\r\n\r\n--b--\r\n"
+    )
+    .into_bytes()
+}
+
+#[test]
+fn a_complaint_is_noted_with_its_message_and_suppresses_who_complained() {
+    let sink = Sink::start();
+    let (edge, mx) = edge(&sink);
+    let to = ["ann@far.example", "bob@far.example"];
+    let id = Client::submit(edge.smtp(), "a@app.example", &to, &numbered_message(1, 500));
+    let left = sink.wait_for(2);
+    let of_bob = left.iter().find(|sunk| sunk.to == to[1..]).unwrap();
+    edge.settled(&id);
+
+    // from a mailbox, to no return path: what it says of itself is all that ties it to the message
+    let report = Client::submit(
+        mx,
+        "fbl@provider.example",
+        &["complaints@bounces.example.net"],
+        &complaint(&of_bob.from),
+    );
+    let noted = eventually("the complaint is noted", || {
+        let trace = edge.json(&["trace", &id]);
+        let deliveries = trace["deliveries"].as_array()?.clone();
+        deliveries.iter().any(|one| !one["feedback"].as_array().unwrap().is_empty()).then_some(deliveries)
+    });
+    assert_eq!(noted.len(), 2, "each left with a path of its own");
+    for delivery in noted {
+        let recipient = &delivery["recipients"][0];
+        assert_eq!(recipient["status"], "delivered", "nothing of what was delivered is changed");
+        let told = delivery["feedback"].as_array().unwrap();
+        if recipient["address"] == to[0] {
+            assert!(told.is_empty(), "{told:?}");
+            continue;
+        }
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(
+            (told[0]["kind"].as_str(), told[0]["suppressed"].as_bool()),
+            (Some("complaint"), Some(true))
+        );
+        assert_eq!((&told[0]["address"], &told[0]["reporter"]), (&to[1].into(), &"Provider-FBL/1.0".into()));
+        assert_eq!(told[0]["report"].as_str(), Some(report.as_str()));
+    }
+    let own = edge.settled(&report);
+    assert_eq!(own["deliveries"].as_array().unwrap().len(), 1, "it goes on to nobody: {own}");
+    assert!(own.to_string().contains(&format!("recorded as a complaint of message {id}")), "{own}");
+
+    let listed = edge.json(&["suppress", "list"]);
+    let listed = listed.as_array().unwrap();
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert_eq!(
+        (&listed[0]["address"], &listed[0]["reason"]),
+        (&to[1].into(), &"complaint".into()),
+        "{listed:?}"
+    );
+    let next = Client::submit(edge.smtp(), "a@app.example", &to, &numbered_message(2, 500));
+    let trace = edge.settled(&next);
+    for delivery in trace["deliveries"].as_array().unwrap() {
+        let recipient = &delivery["recipients"][0];
+        let wanted = if recipient["address"] == to[0] { "delivered" } else { "suppressed" };
+        assert_eq!(recipient["status"], wanted, "{trace}");
+    }
+    assert_eq!(sink.wait_for(3).len(), 3, "the one who complained was sent nothing more");
+}
+
 #[test]
 fn a_path_that_was_made_up_is_nobodys_and_changes_nothing() {
     let sink = Sink::start();
