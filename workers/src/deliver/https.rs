@@ -60,6 +60,10 @@ impl Https {
         Self { resolver, roots, allow_private_addresses }
     }
 
+    pub(crate) fn with_private_addresses(self) -> Self {
+        Self { allow_private_addresses: true, ..self }
+    }
+
     /// The page at `path` of `host`, whose body has `octets_max` octets at most. It takes as long as it takes.
     pub(crate) async fn get(
         &self,

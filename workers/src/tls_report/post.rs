@@ -32,7 +32,7 @@ pub enum PostError {
     Failed(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Posts to servers whose certificates hold, at public addresses.
+/// Posts to servers whose certificates hold, at public addresses unless [`with_private_addresses`](Self::with_private_addresses) says more.
 pub struct HttpsPost {
     https: Https,
     clock: Arc<dyn Clock>,
@@ -42,6 +42,13 @@ impl HttpsPost {
     /// A client that trusts `trust`.
     pub fn new(trust: TrustAnchors, resolver: Arc<dyn Resolver>, clock: Arc<dyn Clock>) -> Self {
         Self { https: Https::new(resolver, Roots::new(trust), false), clock }
+    }
+
+    /// Posts to private addresses too: whoever publishes a domain says where its reports go, so this is for networks that are all one's own.
+    #[must_use]
+    pub fn with_private_addresses(mut self) -> Self {
+        self.https = self.https.with_private_addresses();
+        self
     }
 }
 

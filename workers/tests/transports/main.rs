@@ -18,6 +18,7 @@ mod hosts_are_found_as_rfc_5321_says;
 mod limits_of_a_server_are_kept_to;
 mod messages_go_out_ahead_of_their_replies;
 mod mta_sts_names_the_hosts_of_a_domain;
+mod reports_of_tls_are_posted_over_https;
 mod requiretls_goes_all_the_way_or_back;
 mod several_messages_share_a_connection;
 mod shaping_bounds_a_connection_and_a_transaction;
