@@ -110,6 +110,29 @@ fn mail_is_taken_by_an_ingress_and_goes_out_by_functions() {
     }
 }
 
+#[test]
+fn no_connection_is_kept_by_a_function_that_has_answered() {
+    let sink = Sink::start();
+    let edge = Edge::start(&Setup::default().top("roles = [\"ingress\"]"));
+    let prepare = function("prepare", edge.folder(), &[]);
+    // longer than this test may take: nothing but the end of an invocation closes what is kept
+    let keep = ("SPOOLWAY_DELIVER_KEEP", "10m".to_owned());
+    let routes = ("SPOOLWAY_ROUTES", format!("*={}", sink.route()));
+    let deliver = function("deliver", edge.folder(), &[keep, routes]);
+    let (inbound, outbound) = (
+        Mapping::of(edge.folder(), |stores| stores.inbound),
+        Mapping::of(edge.folder(), |stores| stores.outbound),
+    );
+    for invocation in 1..=2 {
+        let message = numbered_message(invocation as u64, 500);
+        let _ = Client::submit(edge.smtp(), "a@app.example", &["u@b.example"], &message);
+        assert_eq!((inbound.feed(&prepare), outbound.feed(&deliver)), (0, 0));
+        // the process may be frozen from its answer on
+        assert_eq!((sink.count(), sink.connections_open()), (invocation, 0));
+        assert_eq!((sink.connections(), sink.quits()), (invocation, invocation));
+    }
+}
+
 /// What a function told of these metrics, a value for each line that has any.
 fn told(function: &Function, name: &str) -> Vec<Value> {
     let lines = function.log_text();

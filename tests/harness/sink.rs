@@ -59,6 +59,7 @@ struct Shared {
     acted: Vec<AtomicUsize>,
     connections: AtomicUsize,
     connections_most: AtomicUsize,
+    quits: AtomicUsize,
     partition: Partition,
 }
 
@@ -94,6 +95,7 @@ impl Sink {
             acted,
             connections: AtomicUsize::new(0),
             connections_most: AtomicUsize::new(0),
+            quits: AtomicUsize::new(0),
             partition: Partition::default(),
         });
         shared.clone().serve(listener);
@@ -129,6 +131,16 @@ impl Sink {
     pub fn connections_most(&self) -> usize {
         assert!(self.shared.script.counted, "the script of this sink counts nothing");
         self.shared.connections_most.load(Ordering::SeqCst)
+    }
+
+    /// How many connections there are of which neither side has closed its half; for an address of IPv4.
+    pub fn connections_open(&self) -> usize {
+        established(self.address)
+    }
+
+    /// How many connections were ended by QUIT so far.
+    pub fn quits(&self) -> usize {
+        self.shared.quits.load(Ordering::SeqCst)
     }
 
     /// From now on nothing is read or answered, on whatever connection, until [`thaw`](Self::thaw).
@@ -327,6 +339,7 @@ impl Session {
                     self.say("250 2.0.0 ok")?;
                 }
                 "QUIT" => {
+                    self.shared.quits.fetch_add(1, Ordering::SeqCst);
                     self.say("221 2.0.0 bye")?;
                     return None;
                 }
