@@ -1,9 +1,11 @@
 //! `spoolway queue`: what an operator orders happens within a minute, and each message can tell of it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use harness::{
-    Act, Client, Edge, Script, Setup, Sink, Step, eventually, eventually_within, numbered_message,
+    Act, Client, Edge, Identity, Script, Setup, Sink, Step, Sunk, eventually, eventually_within, loopback,
+    numbered_message,
 };
 use serde_json::Value;
 
@@ -25,11 +27,12 @@ fn trace(edge: &Edge, id: &str) -> Value {
     edge.json(&["trace", id])
 }
 
+fn attempts(trace: &Value) -> usize {
+    trace["deliveries"][0]["attempts"].as_array().map_or(0, Vec::len)
+}
+
 fn tried(edge: &Edge, id: &str) {
-    eventually("an attempt has ended", || {
-        let trace = trace(edge, id);
-        (trace["deliveries"][0]["attempts"].as_array()?.len() == 1).then_some(())
-    });
+    eventually("an attempt has ended", || (attempts(&trace(edge, id)) == 1).then_some(()));
 }
 
 fn hands(trace: &Value) -> Vec<&str> {
@@ -121,6 +124,49 @@ fn mail_is_rerouted_by_smart_hosts_that_the_configuration_names_and_no_others() 
     });
     assert_eq!(attempts[1]["route"], "smart_host:relay", "{attempts}");
     assert_eq!(good.wait_for(1).len(), 1);
+}
+
+#[test]
+fn the_mail_of_one_tenant_is_held_and_that_of_others_goes_on() {
+    let sink = Sink::start();
+    let (implicit, identity) = (SocketAddr::from((loopback(), 2465)), Identity::new(loopback()));
+    let setup = Setup::with_logins(&identity).implicit_tls(implicit).route("*", &sink.route());
+    let edge = Edge::start(&setup.section("[retry]\nschedule = [\"1s\"]"));
+    sink.cut();
+    let [shop, news] = [(1, "shop"), (2, "news")].map(|(number, tenant)| {
+        let told = edge.json(&["credential", "add", tenant, "--tenant", tenant, "--from", "@example.com"]);
+        let mut client = Client::logged_in(implicit, &identity, tenant, told["secret"].as_str().unwrap());
+        client.queued("app@example.com", &["u@b.example"], &numbered_message(number, 1_000))
+    });
+    let tried_after = |id: &str, before: usize| {
+        eventually("it is tried", || Some(attempts(&trace(&edge, id))).filter(|tried| *tried > before))
+    };
+    tried_after(&shop, 0);
+    tried_after(&news, 0);
+
+    let told = edge.json(&["queue", "hold", "--tenant", "shop"]);
+    assert_eq!((&told["messages"], &told["first"][0]["message"]), (&1.into(), &shop.as_str().into()));
+    let held = edge.json(&["queue", "--list", "--status", "held"]);
+    let held: Vec<_> = held["deliveries"].as_array().unwrap().iter().map(|row| &row["message"]).collect();
+    assert_eq!(held, [&shop]);
+    // what was under way when the hold came is over
+    tried_after(&news, attempts(&trace(&edge, &news)) + 1);
+    let before = attempts(&trace(&edge, &shop));
+    sink.mend();
+    let gone = edge.settled(&news);
+    assert_eq!((hands(&gone), sink.wait_for(1)[0].number()), (vec![], 2));
+    let kept = trace(&edge, &shop);
+    assert_eq!((&kept["tenant"], attempts(&kept)), (&"shop".into(), before), "{kept}");
+
+    edge.json(&["queue", "release", "--tenant", "shop"]);
+    let gone = eventually_within(MINUTE, "it is released", || {
+        let trace = trace(&edge, &shop);
+        (trace["status"] == "settled").then_some(trace)
+    });
+    assert_eq!(gone["deliveries"][0]["recipients"][0]["status"], "delivered");
+    assert_eq!(hands(&gone), ["hold", "release"]);
+    let numbers: Vec<u64> = sink.wait_for(2).iter().map(Sunk::number).collect();
+    assert_eq!(numbers, [2, 1]);
 }
 
 fn owned((host, port): (&str, &str)) -> (String, String) {

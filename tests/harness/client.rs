@@ -1,10 +1,20 @@
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
+
+use super::Identity;
+
+trait Wire: Read + Write + Send {}
+impl<T: Read + Write + Send> Wire for T {}
+
 /// A client that says what it is told to say.
 pub struct Client {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Wire>>,
 }
 
 impl Client {
@@ -15,11 +25,29 @@ impl Client {
 
     /// Connects and reads the greeting; `None` where nobody does so.
     pub fn try_connect(address: SocketAddr) -> Option<Self> {
-        let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(60))).ok()?;
-        stream.set_nodelay(true).ok()?;
-        let mut client = Self { stream: BufReader::new(stream) };
+        Self::greeted(connect(address)?)
+    }
+
+    fn greeted(wire: impl Wire + 'static) -> Option<Self> {
+        let mut client = Self { stream: BufReader::new(Box::new(wire)) };
         client.reply()?.starts_with("220").then_some(client)
+    }
+
+    /// Connects where TLS comes first, says EHLO, and logs in by AUTH PLAIN (RFC 4616).
+    ///
+    /// # Panics
+    /// If the edge is another or does not take the login.
+    #[track_caller]
+    pub fn logged_in(address: SocketAddr, identity: &Identity, name: &str, secret: &str) -> Self {
+        let tcp = connect(address).expect("the edge listens");
+        let server = ServerName::try_from("edge.example").expect("a good name");
+        let tls = ClientConnection::new(identity.client(), server).expect("a client can be made");
+        let mut client = Self::greeted(StreamOwned::new(tls, tcp)).expect("the edge greets");
+        client.command("EHLO client.example").expect("EHLO is answered");
+        let login = BASE64_STANDARD.encode(format!("\0{name}\0{secret}"));
+        let reply = client.command(&format!("AUTH PLAIN {login}")).expect("AUTH is answered");
+        assert!(reply.starts_with("235"), "{reply}");
+        client
     }
 
     /// Sends octets as they are.
@@ -81,10 +109,27 @@ impl Client {
     pub fn submit(address: SocketAddr, from: &str, to: &[&str], message: &[u8]) -> String {
         let mut client = Self::connect(address);
         client.command("EHLO client.example").expect("EHLO is answered");
-        let reply = client.send(from, to, message).expect("the message is answered");
+        let id = client.queued(from, to, message);
         let _ = client.command("QUIT");
+        id
+    }
+
+    /// Sends one message as [`send`](Self::send) does, and gives its id.
+    ///
+    /// # Panics
+    /// If the edge does not accept the message.
+    #[track_caller]
+    pub fn queued(&mut self, from: &str, to: &[&str], message: &[u8]) -> String {
+        let reply = self.send(from, to, message).expect("the message is answered");
         queued_id(&reply).unwrap_or_else(|| panic!("not accepted: {reply}"))
     }
+}
+
+fn connect(address: SocketAddr) -> Option<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(60))).ok()?;
+    stream.set_nodelay(true).ok()?;
+    Some(stream)
 }
 
 /// The id in `250 2.0.0 queued as <id>`.
