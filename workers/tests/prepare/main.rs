@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod return_paths;
+mod tls_reports;
 mod world;
 
 use std::collections::HashMap;

@@ -217,6 +217,31 @@ async fn a_day_is_told_once_to_all_who_ask_for_it() {
 }
 
 #[tokio::test]
+async fn a_failure_tells_the_address_that_it_was_sent_from_where_that_is_known() {
+    let world = World::new().await;
+    for sending in [Some("198.51.100.7"), Some("2001:db8::7"), None] {
+        world.tally.observe(TlsObservation {
+            policy_domain: "both.example".parse().unwrap(),
+            policy: sts(),
+            mx_host: "mx.both.example".to_owned(),
+            sending_ip: sending.map(|ip| ip.parse().unwrap()),
+            receiving_ip: Some("192.0.2.25".parse().unwrap()),
+            result: Err(ResultType::CertificateExpired),
+        });
+    }
+    world.tally.flush().await;
+    world.to_the_next_day();
+    world.run().await;
+    let report = gunzip(&world.post.taken.lock().unwrap()[0].1);
+    let failures = report["policies"][0]["failure-details"].as_array().unwrap();
+    let mut sending: Vec<&Value> = failures.iter().map(|failure| &failure["sending-mta-ip"]).collect();
+    sending.sort_by_key(|ip| ip.to_string());
+    assert_eq!(sending, [&json!("198.51.100.7"), &json!("2001:db8::7"), &Value::Null]);
+    let unknown = failures.iter().find(|failure| failure["sending-mta-ip"].is_null()).unwrap();
+    assert_eq!(unknown.get("sending-mta-ip"), None, "it is left out, not null");
+}
+
+#[tokio::test]
 async fn a_report_by_mail_is_as_rfc_8460_says() {
     let world = World::new().await;
     world.saw("both.example", &sts(), None);
