@@ -295,3 +295,6 @@ pub(super) fn sweep(
         None => sweep,
     }
 }
+
+#[cfg(test)]
+mod tests;
