@@ -235,7 +235,7 @@ async fn a_failure_tells_the_address_that_it_was_sent_from_where_that_is_known()
     let report = gunzip(&world.post.taken.lock().unwrap()[0].1);
     let failures = report["policies"][0]["failure-details"].as_array().unwrap();
     let mut sending: Vec<&Value> = failures.iter().map(|failure| &failure["sending-mta-ip"]).collect();
-    sending.sort_by_key(|ip| ip.to_string());
+    sending.sort_by_key(ToString::to_string);
     assert_eq!(sending, [&json!("198.51.100.7"), &json!("2001:db8::7"), &Value::Null]);
     let unknown = failures.iter().find(|failure| failure["sending-mta-ip"].is_null()).unwrap();
     assert_eq!(unknown.get("sending-mta-ip"), None, "it is left out, not null");
