@@ -26,7 +26,7 @@ const RULES: &str = r#"
 name = "touchy provider"
 site = "mx.provider.example"
 connections = 3
-message_rate = "25/s"
+message_rate = "20/s"
 [[rule.on]]
 code = "421"
 text = "too many connections"
@@ -34,7 +34,7 @@ then = "suspend"
 for = "1s"
 "#;
 
-/// A little more than the site takes.
+/// More than the site takes, so that some of it waits for longer than a process has it wait.
 const LOAD: LoadOf = LoadOf {
     sessions: 6,
     pause: Duration::from_millis(200),
