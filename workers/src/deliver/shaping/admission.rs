@@ -164,17 +164,23 @@ impl Shaper {
         load: Vec<Delivery>,
     ) -> Result<Taken, (Held, Vec<Delivery>)> {
         let site = self.message_windows(place, shape, factor);
-        let (go, later, wait) = self.take_messages(place, &site, factor, load).await;
+        let (mut go, mut later, wait) = self.take_messages(place, &site, factor, load).await;
         if let Some(wait) = wait.filter(|_| go.is_empty()) {
             return Err((Held::Until(wait), later));
         }
-        let connection = match self.take_connection(place.site, shape, factor).await {
-            Ok(connection) => connection,
+        let each =
+            shape.messages_per_connection.as_ref().map_or(usize::MAX, |applied| applied.value as usize);
+        let wanted = go.len().div_ceil(each.max(1));
+        let (connection, connections) = match self.take_connection(place.site, shape, factor, wanted).await {
+            Ok(taken) => taken,
             Err(held) => {
                 self.give_messages_back(place, &site, factor, &go).await;
                 return Err((held, go.into_iter().chain(later).collect()));
             }
         };
+        let unused = go.split_off(connections.saturating_mul(each).min(go.len()));
+        self.give_messages_back(place, &site, factor, &unused).await;
+        later.splice(..0, unused);
         Ok(Taken { go, later, connection })
     }
 
@@ -216,8 +222,15 @@ impl Shaper {
         (go, dropped.into_iter().chain(left).collect(), wait)
     }
 
-    /// Takes the place of a connection, and a token to open it, unless one comes with the place.
-    async fn take_connection(&self, site: &Site, shape: &Shape, factor: f64) -> Result<Option<Slot>, Held> {
+    /// Takes the place of a connection, and tokens to open up to `wanted` of them in it, one after the other; one less where one is kept
+    /// that comes with the place. Tells how many there may be.
+    async fn take_connection(
+        &self,
+        site: &Site,
+        shape: &Shape,
+        factor: f64,
+        wanted: usize,
+    ) -> Result<(Option<Slot>, usize), Held> {
         let mut slot = None;
         if let Some(Applied { value, rule }) = &shape.connections {
             let limit = share_of(*value, factor);
@@ -234,25 +247,23 @@ impl Shaper {
                 }));
             }
         }
-        // no new one is opened where one is kept
-        if slot.as_ref().is_some_and(|slot| slot.has_kept(site)) {
-            return Ok(slot);
-        }
+        let kept = usize::from(slot.as_ref().is_some_and(|slot| slot.has_kept(site)));
         let mut windows = Windows::of(&shape.key);
         for Applied { value, rule } in &shape.connection_rates {
             let name = counted(&shape.key, "connections", *value);
             let text = format!("{} has its {value} new connections (rule {})", shape.key, rule.name);
             windows.add(window(name, *value, factor), Reason::ConnectionRate, text);
         }
-        let granted = self.rates.take(&windows.windows, 1).await;
+        let granted = self.rates.take(&windows.windows, wanted.saturating_sub(kept) as u64).await;
+        let connections = kept + usize::try_from(granted.count).unwrap_or(usize::MAX);
         match granted.short {
-            Some(short) if granted.count == 0 => {
+            Some(short) if connections == 0 => {
                 if let Some(slot) = slot {
                     slot.give_back().await;
                 }
                 Err(Held::Until(windows.wait(short)))
             }
-            _ => Ok(slot),
+            _ => Ok((slot, connections)),
         }
     }
 

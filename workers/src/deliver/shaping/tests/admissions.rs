@@ -191,6 +191,20 @@ async fn new_connections_a_minute_are_counted_and_cost_no_place() {
 }
 
 #[tokio::test]
+async fn a_group_takes_a_token_for_each_connection_that_it_will_need() {
+    let rules =
+        "[[rule]]\nname = \"all\"\nconnections = 9\nconnection_rate = \"3/h\"\nmessages_per_connection = 2";
+    let world = World::new(1, rules).await;
+    let worker = &world.workers[0];
+    let (gone, _first, later) = admit(worker, &to(), mail(9, "default")).await;
+    assert_eq!((gone, later[0].0), (6, 3), "three connections of two messages; the rest comes behind them");
+    let (gone, _, waits) = admit(worker, &to(), mail(3, "default")).await;
+    assert_eq!((gone, waits[0].0, waits[0].1.reason), (0, 3, Reason::ConnectionRate));
+    world.clock.advance(MINUTE * 60);
+    assert_eq!(admit(worker, &to(), mail(3, "default")).await.0, 3);
+}
+
+#[tokio::test]
 async fn a_short_wait_is_waited_for() {
     let world = World::new(1, "[[rule]]\nname = \"all\"\nmessage_rate = \"2/s\"").await;
     let worker = &world.workers[0];
