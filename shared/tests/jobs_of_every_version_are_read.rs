@@ -1,9 +1,9 @@
 //! Jobs that earlier releases left in a queue stay readable.
 
 use shared::job::{DeliverJob, Delivery, Job, JobError, PrepareJob, Tell};
-use shared::mail::{Body, ContentFacts, JobId, MailOptions, OriginalRecipient, Reply, ReversePath, TenantId};
+use shared::mail::{Body, ContentFacts, JobId, MailOptions, OriginalRecipient, ReversePath, TenantId};
 use shared::port::{Action, DeliveryState, Notification, RecipientStatus};
-use shared::testkit::samples::{delivery, record};
+use shared::testkit::samples::{delivery, notification, record};
 
 const PREPARE: &str = include_str!("jobs/v1-prepare.json");
 const DELIVER: &str = include_str!("jobs/v1-deliver.json");
@@ -38,20 +38,10 @@ fn golden_untold() -> DeliveryState {
     tried.key.message = "0193f6cd2c007000800000000000000a-0".parse().expect("a message id");
     tried.others = 2;
     let mut record = record(&tried, RecipientStatus::Bounced);
-    let reply = Reply::new(550, (1, 1), "no such user");
     record.recipients[0].report = Some(tried.key.message);
-    record.recipients[0].untold = Some(Box::new(Notification {
-        action: Action::Failed,
-        original: Some(OriginalRecipient { kind: "rfc822".to_owned(), address: "r@example.org".to_owned() }),
-        status: reply.status(),
-        reply: Some(reply),
-        spoken: true,
-        expired: false,
-        suppressed: false,
-        host: record.attempt.host.clone(),
-        ended_at: record.attempt.ended_at,
-        retry_until: tried.expires_at,
-    }));
+    let original = Some(OriginalRecipient { kind: "rfc822".to_owned(), address: "r@example.org".to_owned() });
+    let untold = Notification { original, ..notification(&record, Action::Failed) };
+    record.recipients[0].untold = Some(Box::new(untold));
     DeliveryState::begin(record)
 }
 

@@ -15,7 +15,7 @@
 //! raw 250 a\r\n250 b          sends octets, with \r \n \0 \xNN, and no line end of its own
 //! drip 1s 250 ok              sends a line, one octet at a time
 //! flood 250-more              sends the line until nobody reads it, or 4 MiB
-//! pause 1s · tls · hang · reset · close
+//! pause 1s · tls · hang · close
 //! ```
 
 use std::io::{BufRead, BufReader, Read, Write};

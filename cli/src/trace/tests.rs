@@ -4,7 +4,8 @@ use shared::mail::{
     Body, ByMode, ClientDns, ContentFacts, DeliverBy, Envelope, Notify, OriginalRecipient, Ret, ReverseDns,
 };
 use shared::pack::{NewMessage, encode};
-use shared::port::{Action, Next, Notification, Postponed, Record, Waiting};
+use shared::port::{Action, Next, Postponed, Record, Waiting};
+use shared::testkit::samples;
 
 use super::*;
 use crate::samples::{ACCEPTED, NOW, after, attempts, message_id, stores, text};
@@ -211,20 +212,9 @@ async fn a_bounce_says_that_its_sender_is_about_to_be_told() {
     let id = message_id("a");
     let no = Reply::new(550, (1, 1), "no such user");
     let mut bounced = attempts(id, "example.org", &["bob@example.org"], std::slice::from_ref(&no), None);
-    let Record { delivery, attempt, recipients, .. } = &mut bounced[0];
-    recipients[0].status = RecipientStatus::Bounced;
-    recipients[0].untold = Some(Box::new(Notification {
-        action: Action::Failed,
-        original: None,
-        status: no.status(),
-        reply: None,
-        spoken: true,
-        expired: false,
-        suppressed: false,
-        host: None,
-        ended_at: attempt.ended_at,
-        retry_until: delivery.expires_at,
-    }));
+    let untold = samples::notification(&bounced[0], Action::Failed);
+    bounced[0].recipients[0].status = RecipientStatus::Bounced;
+    bounced[0].recipients[0].untold = Some(Box::new(untold));
     let told = trace(id, pack(id, &["bob@example.org"]), bounced.clone(), false).await.unwrap();
     assert!(
         told.ends_with("\n            the sender is about to be told, with the other destinations\n"),

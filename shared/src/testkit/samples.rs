@@ -6,7 +6,7 @@ use crate::mail::{
     ReversePath, TenantId, Timestamp,
 };
 use crate::pack::NewMessage;
-use crate::port::{Attempt, Ids, Next, RecipientState, RecipientStatus, Record};
+use crate::port::{Action, Attempt, Ids, Next, Notification, RecipientState, RecipientStatus, Record};
 use crate::system::SystemIds;
 use std::time::Duration;
 
@@ -125,5 +125,22 @@ pub fn record(delivery: &Delivery, status: RecipientStatus) -> Record {
         recipients: delivery.recipients.iter().map(state).collect(),
         next,
         forget_at: NOW + Duration::from_secs(30 * 86_400),
+    }
+}
+
+/// What a sender is to be told of the first recipient of `record`: that nobody has the name.
+pub fn notification(record: &Record, action: Action) -> Notification {
+    let reply = Reply::new(550, (1, 1), "no such user");
+    Notification {
+        action,
+        original: None,
+        status: reply.status(),
+        reply: Some(reply),
+        spoken: true,
+        expired: false,
+        suppressed: false,
+        host: record.attempt.host.clone(),
+        ended_at: record.attempt.ended_at,
+        retry_until: record.delivery.expires_at,
     }
 }

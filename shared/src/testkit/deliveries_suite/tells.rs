@@ -4,30 +4,16 @@ use std::sync::Arc;
 
 use super::super::Fixture;
 use super::super::fixture::{Belief, Pair};
-use super::super::samples::{delivery, pack_id, record};
+use super::super::samples::{delivery, notification, pack_id, record};
 use super::{LEASE, read, write};
 use crate::job::{Delivery, DeliveryKey};
-use crate::mail::{MessageId, Reply};
-use crate::port::{
-    Action, Deliveries, DeliveryState, Next, Notification, RecipientStatus, Record, Telling, due_shard,
-};
+use crate::mail::MessageId;
+use crate::port::{Action, Deliveries, DeliveryState, Next, RecipientStatus, Record, Telling, due_shard};
 
 /// A record that leaves `action` to be told of the first recipient.
 fn newsworthy(delivery: &Delivery, status: RecipientStatus, action: Action) -> Record {
     let mut record = record(delivery, status);
-    let reply = Reply::new(550, (1, 1), "no such user");
-    record.recipients[0].untold = Some(Box::new(Notification {
-        action,
-        original: None,
-        status: reply.status(),
-        reply: Some(reply),
-        spoken: true,
-        expired: false,
-        suppressed: false,
-        host: record.attempt.host.clone(),
-        ended_at: record.attempt.ended_at,
-        retry_until: delivery.expires_at,
-    }));
+    record.recipients[0].untold = Some(Box::new(notification(&record, action)));
     record
 }
 
