@@ -168,9 +168,11 @@ impl Shaper {
         if let Some(wait) = wait.filter(|_| go.is_empty()) {
             return Err((Held::Until(wait), later));
         }
-        let each =
-            shape.messages_per_connection.as_ref().map_or(usize::MAX, |applied| applied.value as usize);
-        let wanted = go.len().div_ceil(each.max(1));
+        let each = shape
+            .messages_per_connection
+            .as_ref()
+            .map_or(usize::MAX, |applied| applied.value.max(1) as usize);
+        let wanted = go.len().div_ceil(each);
         let (connection, connections) = match self.take_connection(place.site, shape, factor, wanted).await {
             Ok(taken) => taken,
             Err(held) => {
